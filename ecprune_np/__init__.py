@@ -1,0 +1,40 @@
+"""Elimination-compensation pruning of fully-connected networks: the reference implementation.
+
+The data flows one way: network → trace → moments → scores → pruned network.
+
+Ballini, Muscarnera, Fumagalli, Scotti, Regazzoni, arXiv:2602.20467.
+"""
+
+from . import criteria, oracle
+from .activations import ACTIVATIONS
+from .losses import Gradient, accuracy, loss_gradient, mean_loss
+from .mlp import MLP, Trace, forward, pullback
+from .moments import Moments, collect_moments
+from .pruning import Pruned, prune, prune_iteratively, sparsity_schedule
+from .scores import Scores, elimination_compensation
+from .training import train
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ACTIVATIONS",
+    "MLP",
+    "Gradient",
+    "Moments",
+    "Pruned",
+    "Scores",
+    "Trace",
+    "accuracy",
+    "collect_moments",
+    "criteria",
+    "elimination_compensation",
+    "forward",
+    "loss_gradient",
+    "mean_loss",
+    "oracle",
+    "prune",
+    "prune_iteratively",
+    "pullback",
+    "sparsity_schedule",
+    "train",
+]

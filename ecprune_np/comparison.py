@@ -1,0 +1,52 @@
+"""How far two sets of scores are apart, on the scale of what their formulas cannot avoid (EC-7.6)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _checks
+from .mlp import MLP
+from .moments import Moments
+from .scores import Scores
+
+Array = npt.NDArray[Any]
+
+
+def scales(mlp: MLP, moments: Moments) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    """R_ij = w² E[s a²] for importances and |w| √(E[s a²]/S) for shifts, 0 for dead neurons (EC-7.6)."""
+    importance_scale, shift_scale = [], []
+    for w, square, sensitivity in zip(mlp.weights, moments.second_moment, moments.sensitivity):
+        S = np.broadcast_to(sensitivity[:, np.newaxis], w.shape)
+        root = np.sqrt(np.divide(square, S, out=np.zeros_like(w), where=S > 0))
+        importance_scale.append(w * (w * square))
+        shift_scale.append(np.abs(w) * root)
+    return tuple(importance_scale), tuple(shift_scale)
+
+
+def relative_error(value: Array, reference: Array, scale: Array) -> Array:
+    """|value − reference| / scale entry by entry; 0 where they are equal, inf where the scale is 0 and they are not."""
+    difference = np.abs(value - reference)
+    with np.errstate(divide="ignore", over="ignore"):
+        return np.where(difference == 0, 0, np.divide(difference, scale, out=np.full_like(difference, np.inf), where=scale > 0))
+
+
+def worst_error(scores: Scores, reference: Scores, mlp: MLP, moments: Moments) -> tuple[float, float]:
+    """The largest relative error of an importance and of a bias shift, on the scales of `scales` (EC-7.6).
+
+    Raises ValueError where the scores are not shaped as the network.
+    """
+    errors = []
+    names = ("importance", "bias_shift")
+    for name, scale in zip(names, scales(mlp, moments)):
+        values = _checks.per_layer(f"scores.{name}", getattr(scores, name), mlp.shapes)
+        references = _checks.per_layer(f"reference.{name}", getattr(reference, name), mlp.shapes)
+        errors.append(max(float(relative_error(*entry).max()) for entry in zip(values, references, scale)))
+    return errors[0], errors[1]
+
+
+def digits(error: float) -> float:
+    """Correct decimal digits −log10(error) of a relative error, from 0 to 17."""
+    return float(np.clip(-np.log10(max(error, 1e-17)), 0, 17))

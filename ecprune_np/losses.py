@@ -1,0 +1,142 @@
+"""Losses and their gradient in every weight and bias, by hand (EC-2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _checks
+from .mlp import MLP, forward, pullback
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Gradient:
+    """∂loss/∂W^l and ∂loss/∂b^l, shaped as the network's `weights` and `biases`."""
+
+    weights: tuple[Array, ...]
+    biases: tuple[Array, ...]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A sample's loss ℓ(f, y), shape (N,), and its derivative ∂ℓ/∂f, shape (N, K)."""
+
+    name: str
+    value: Callable[[Array, Array], Array]
+    derivative: Callable[[Array, Array], Array]
+
+
+def mse(outputs: Array, y: Array) -> Array:
+    """ℓ = (1/K) Σ_k (f_k − y_k)² (EC-2.4)."""
+    squares: Array = np.mean((outputs - y) ** 2, axis=1)
+    return squares
+
+
+def mse_derivative(outputs: Array, y: Array) -> Array:
+    """∂ℓ/∂f_k = (2/K) (f_k − y_k) (EC-2.4)."""
+    return 2 * (outputs - y) / outputs.shape[1]
+
+
+def cross_entropy(outputs: Array, y: Array) -> Array:
+    """ℓ = −Σ_k y_k log softmax(f)_k, for logits f and target probabilities y (EC-2.5)."""
+    return -np.sum(y * log_softmax(outputs), axis=1)
+
+
+def cross_entropy_derivative(outputs: Array, y: Array) -> Array:
+    """∂ℓ/∂f_k = p_k Σ_{m≠k} y_m − y_k Σ_{m≠k} p_m = p_k Σ_m y_m − y_k, without its cancellation (EC-2.5)."""
+    p = softmax(outputs)
+    return p * sum_of_others(y) - y * sum_of_others(p)
+
+
+LOSSES: dict[str, Loss] = {
+    loss.name: loss
+    for loss in (
+        Loss("mse", mse, mse_derivative),
+        Loss("cross_entropy", cross_entropy, cross_entropy_derivative),
+    )
+}
+
+
+def softmax(outputs: Array) -> Array:
+    """p_k = e^{f_k} / Σ_m e^{f_m}, shape (N, K)."""
+    e = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+    normalized: Array = e / e.sum(axis=1, keepdims=True)
+    return normalized
+
+
+def sum_of_others(p: Array) -> Array:
+    """Σ_{m≠k} p_m for each k, shape (N, K): 1 − p_k to full relative precision."""
+    return p @ (1 - np.eye(p.shape[1], dtype=p.dtype))
+
+
+def log_softmax(outputs: Array) -> Array:
+    """log p_k = f_k − log Σ_m e^{f_m}, shape (N, K)."""
+    shifted = outputs - outputs.max(axis=1, keepdims=True)
+    logs: Array = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return logs
+
+
+def targets(y: npt.ArrayLike, loss: str, n_samples: int, n_outputs: int, dtype: Any) -> Array:
+    """`y` as target values or class probabilities, shape (N, K).
+
+    For cross_entropy, integers of shape (N,) are class labels from 0 to K − 1.
+    """
+    _checks.one_of("loss", loss, LOSSES)
+    given = np.asarray(y)
+    if loss == "cross_entropy" and given.ndim == 1:
+        return _one_hot(given, n_samples, n_outputs, dtype)
+    array = _checks.real_array("y", given, dtype)
+    if array.shape != (n_samples, n_outputs):
+        labels = f"({n_samples},) of labels or " if loss == "cross_entropy" else ""
+        raise ValueError(f"y: expected shape {labels}({n_samples}, {n_outputs}), got {array.shape}")
+    return array
+
+
+def mean_loss(mlp: MLP, x: npt.ArrayLike, y: npt.ArrayLike, loss: str = "mse") -> float:
+    """E[ℓ(f(x), y)], the mean over the samples (EC-2.4, EC-2.5)."""
+    outputs = forward(mlp, x).outputs
+    y = targets(y, loss, *outputs.shape, mlp.dtype)
+    return float(LOSSES[loss].value(outputs, y).mean())
+
+
+def accuracy(mlp: MLP, x: npt.ArrayLike, labels: npt.ArrayLike) -> float:
+    """The fraction of samples whose largest output is at the label's place."""
+    outputs = forward(mlp, x).outputs
+    one_hot = _one_hot(np.asarray(labels), *outputs.shape, mlp.dtype)
+    return float(np.mean(outputs.argmax(axis=1) == one_hot.argmax(axis=1)))
+
+
+def loss_gradient(mlp: MLP, x: npt.ArrayLike, y: npt.ArrayLike, loss: str = "mse") -> tuple[float, Gradient]:
+    """E[ℓ] and its gradient: ∂/∂W^l_ij = E[g_i a_j], ∂/∂b^l_i = E[g_i], with g = ∂ℓ/∂z^l (EC-2.6).
+
+    `loss` is "mse" with y of shape (N, K), or "cross_entropy" on logits with y as integer labels of
+    shape (N,) or probabilities of shape (N, K).  Raises ValueError where y has another shape.
+    """
+    trace = forward(mlp, x)
+    y = targets(y, loss, *trace.outputs.shape, mlp.dtype)
+    value = LOSSES[loss].value(trace.outputs, y).mean()
+    cotangent = LOSSES[loss].derivative(trace.outputs, y) / len(y)
+    derivatives = pullback(mlp, trace, cotangent[np.newaxis])
+    weights = tuple(g[0].T @ a for g, a in zip(derivatives, trace.inputs))
+    biases = tuple(g[0].sum(axis=0) for g in derivatives)
+    return float(value), Gradient(weights, biases)
+
+
+def _one_hot(labels: Array, n_samples: int, n_outputs: int, dtype: Any) -> Array:
+    if labels.dtype.kind not in "iu":
+        raise TypeError(f"y: expected integer labels for shape (N,), got {labels.dtype}")
+    if labels.shape != (n_samples,):
+        raise ValueError(f"y: expected shape ({n_samples},), got {labels.shape}")
+    outside = (labels < 0) | (labels >= n_outputs)
+    if outside.any():
+        index = int(np.argmax(outside))
+        raise ValueError(f"y: expected labels from 0 to {n_outputs - 1}, got {labels[index]} at [{index}]")
+    one_hot = np.zeros((n_samples, n_outputs), dtype)
+    one_hot[np.arange(n_samples), labels] = 1
+    return one_hot

@@ -1,0 +1,148 @@
+"""What the oracles share among themselves, and with nobody else: arguments, evaluation, moments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import _checks
+from ..metrics import METRICS, Metric
+from ..mlp import MLP
+from ..scores import Scores
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """The network, samples, weights (summing to 1), metric and targets, in double precision or better."""
+
+    mlp: MLP
+    x: Array
+    weight: Array
+    metric: Metric
+    y: Array | None
+    loss: str
+
+    @property
+    def n_samples(self) -> int:
+        return len(self.x)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.mlp.dtype
+
+
+def problem(
+    mlp: MLP, x: npt.ArrayLike, metric: Metric, sample_weight: npt.ArrayLike | None, y: npt.ArrayLike | None, loss: str
+) -> Problem:
+    """The checked arguments of an oracle; float32 is raised to float64."""
+    _checks.instance("mlp", mlp, MLP)
+    if mlp.dtype == np.float32:
+        x = _checks.samples("x", x, mlp.sizes[0], np.float32)
+        mlp = mlp.astype(np.float64)
+    x = _checks.samples("x", x, mlp.sizes[0], mlp.dtype)
+    weight = np.ones(len(x), mlp.dtype)
+    if sample_weight is not None:
+        weight = _checks.sample_weights(sample_weight, len(x), mlp.dtype)
+    if not callable(metric):
+        _checks.one_of("metric", metric, METRICS)
+        if metric == "loss":
+            _checks.one_of("loss", loss, ("mse", "cross_entropy"))
+            if y is None:
+                raise ValueError('y: metric "loss" needs targets, got None')
+    targets = None if y is None else _targets(y, len(x), mlp.sizes[-1], mlp.dtype)
+    return Problem(mlp, x, weight / weight.sum(), metric, targets, loss)
+
+
+def _targets(y: npt.ArrayLike, n_samples: int, n_outputs: int, dtype: Any) -> Array:
+    array = np.asarray(y)
+    if array.ndim == 1 and array.dtype.kind in "iu":
+        array = np.array([[float(k == label) for k in range(n_outputs)] for label in array])
+    if array.shape != (n_samples, n_outputs):
+        raise ValueError(f"y: expected shape ({n_samples}, {n_outputs}), got {array.shape}")
+    return _checks.real_array("y", array, dtype)
+
+
+def evaluate_from(mlp: MLP, layer: int, z: Array) -> Array:
+    """The outputs, given the preactivations z of a layer; z may be complex."""
+    for l in range(layer, mlp.n_layers):
+        a = mlp.layer_activation(l).value(z)
+        if l + 1 < mlp.n_layers:
+            z = a @ mlp.weights[l + 1].T + mlp.biases[l + 1]
+    return a
+
+
+def inputs_and_preactivations(mlp: MLP, x: Array) -> tuple[list[Array], list[Array]]:
+    """What each layer receives, and what it makes of it before its activation."""
+    inputs, preactivations = [x], []
+    for l in range(mlp.n_layers):
+        preactivations.append(inputs[l] @ mlp.weights[l].T + mlp.biases[l])
+        inputs.append(mlp.layer_activation(l).value(preactivations[l]))
+    return inputs[:-1], preactivations
+
+
+def embedding(p: Problem, outputs: Array) -> Array:
+    """φ(f) whose squared Euclidean change is the metric to first order, shape (..., R) (EC-4.5).
+
+    f itself; the probabilities p; 2√p, whose squared change is Σ (Δp)²/p; the loss of a sample.
+    Analytic in the outputs, for the complex step.
+    """
+    if p.metric == "softmax":
+        return _probabilities(outputs)
+    if p.metric == "fisher":
+        return 2 * np.sqrt(_probabilities(outputs))
+    if p.metric == "loss":
+        assert p.y is not None
+        if p.loss == "mse":
+            return ((outputs - p.y) ** 2).mean(axis=-1, keepdims=True)
+        shifted = outputs - outputs.real.max(axis=-1, keepdims=True)
+        log_sum = np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+        return (p.y * (log_sum - shifted)).sum(axis=-1, keepdims=True)
+    return outputs
+
+
+def linear_metric(p: Problem, outputs: Array) -> Array | None:
+    """The cotangents of a metric given as a callable, (R, N, K), which φ_r = c_rᵀ f embeds; else None."""
+    if not callable(p.metric):
+        return None
+    return np.asarray(p.metric(outputs.copy()), dtype=p.dtype)
+
+
+def _probabilities(outputs: Array) -> Array:
+    """p_r = 1 / Σ_m e^(f_m − f_r), scaled against overflow; its derivative cancels nowhere, even at p_r ≈ 1."""
+    difference = outputs[..., np.newaxis, :] - outputs[..., :, np.newaxis]
+    largest = difference.real.max(axis=-1)
+    own = np.exp(-largest)
+    e = np.exp(difference - largest[..., np.newaxis])
+    r = np.arange(outputs.shape[-1])
+    e[..., r, r] = own  # e^(f_r − f_r), a constant: no imaginary part enters
+    probabilities: Array = own / e.sum(axis=-1)
+    return probabilities
+
+
+def two_pass_moments(weight: Array, s: Array, a: Array) -> tuple[Any, Any]:
+    """μ = E[s a]/E[s] and v = E[s (a − μ)²] of one neuron i and one input j (EC-3.3, EC-3.4)."""
+    total = (weight * s).sum()
+    if total == 0:
+        return total, total
+    mean = (weight * s * a).sum() / total
+    mean = mean + (weight * s * (a - mean)).sum() / total  # the rounding of the first mean
+    return mean, (weight * s * (a - mean) ** 2).sum()
+
+
+def scores_from_sensitivities(p: Problem, inputs: list[Array], sensitivities: list[Array]) -> Scores:
+    """δ* = w μ and I = w² v, weight by weight, from s of shape (N, n_l) per layer (EC-3.3, EC-3.4)."""
+    importance = [np.zeros_like(w) for w in p.mlp.weights]
+    bias_shift = [np.zeros_like(w) for w in p.mlp.weights]
+    for l, weights in enumerate(p.mlp.weights):
+        for i in range(weights.shape[0]):
+            for j in range(weights.shape[1]):
+                mean, variance = two_pass_moments(p.weight, sensitivities[l][:, i], inputs[l][:, j])
+                importance[l][i, j] = weights[i, j] ** 2 * variance
+                bias_shift[l][i, j] = weights[i, j] * mean
+    _checks.no_overflow("importance", importance)
+    return Scores(importance, bias_shift)

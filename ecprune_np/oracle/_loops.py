@@ -1,0 +1,99 @@
+"""The equations as they read: forward-mode derivatives, sample by sample and neuron by neuron (EC-9.1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..metrics import Metric
+from ..mlp import MLP
+from ..scores import Scores
+from ._common import Problem, inputs_and_preactivations, linear_metric, problem, scores_from_sensitivities
+
+Array = npt.NDArray[Any]
+
+STEP = 1e-200
+
+
+def loops(
+    mlp: MLP,
+    x: npt.ArrayLike,
+    metric: Metric = "output",
+    *,
+    sample_weight: npt.ArrayLike | None = None,
+    y: npt.ArrayLike | None = None,
+    loss: str = "mse",
+) -> Scores:
+    """EC scores by plain loops: J_i forwards from each neuron, s_i = J_iᵀ M J_i, two-pass moments (EC-9.1).
+
+    Time O(N · neurons · parameters): for small networks and batches.  float32 is computed in float64.
+    Arguments and errors as `collect_moments`.
+    """
+    p = problem(mlp, x, metric, sample_weight, y, loss)
+    inputs, preactivations = inputs_and_preactivations(p.mlp, p.x)
+    slopes = [slope(p.mlp, l, z) for l, z in enumerate(preactivations)]
+    outputs = p.mlp.layer_activation(p.mlp.n_layers - 1).value(preactivations[-1])
+    c = linear_metric(p, outputs)
+    sensitivities = [np.zeros_like(z) for z in preactivations]
+    for n in range(p.n_samples):
+        matrix = metric_matrix(p, n, outputs[n], None if c is None else c[:, n])
+        for l in range(p.mlp.n_layers):
+            for i in range(len(p.mlp.biases[l])):
+                jacobian = output_derivative(p.mlp, [d[n] for d in slopes], l, i)
+                sensitivities[l][n, i] = max(jacobian @ matrix @ jacobian, 0)
+    return scores_from_sensitivities(p, inputs, sensitivities)
+
+
+def slope(mlp: MLP, layer: int, z: Array) -> Array:
+    """σ'(z) from σ's values alone: Im σ(z + ih)/h."""
+    return mlp.layer_activation(layer).value(z + 1j * STEP).imag / z.dtype.type(STEP)
+
+
+def output_derivative(mlp: MLP, slopes: list[Array], layer: int, i: int) -> Array:
+    """J_i = ∂f/∂z_i of one sample: a unit change of z_i, pushed forwards through every later layer."""
+    change = np.zeros(len(mlp.biases[layer]), mlp.dtype)
+    change[i] = slopes[layer][i]
+    for l in range(layer + 1, mlp.n_layers):
+        change = slopes[l] * (mlp.weights[l] @ change)
+    return change
+
+
+def metric_matrix(p: Problem, n: int, outputs: Array, c: Array | None) -> Array:
+    """M(x), shape (K, K), of sample n, entry by entry."""
+    if c is not None:
+        return np.array(sum(np.outer(c_r, c_r) for c_r in c))
+    K = len(outputs)
+    if p.metric == "output":
+        return np.eye(K, dtype=p.dtype)
+    if p.metric == "loss":
+        derivative = _loss_derivative(p, n, outputs)
+        return np.outer(derivative, derivative)
+    probability = _probabilities(outputs)
+    jacobian = np.zeros((K, K), p.dtype)  # ∂p_k/∂f_m, which is also the Fisher information
+    for k in range(K):
+        for m in range(K):
+            jacobian[k, m] = -probability[k] * probability[m]
+        jacobian[k, k] = probability[k] * _others(probability, k)
+    return jacobian.T @ jacobian if p.metric == "softmax" else jacobian
+
+
+def _loss_derivative(p: Problem, n: int, outputs: Array) -> Array:
+    """∂ℓ/∂f of sample n: 2 (f − y)/K, or Σ_m y_m (p_k − [k = m])."""
+    assert p.y is not None
+    y, K = p.y[n], len(outputs)
+    if p.loss == "mse":
+        return np.array([2 * (outputs[k] - y[k]) / K for k in range(K)])
+    probability = _probabilities(outputs)
+    return np.array([_others(y, k) * probability[k] - y[k] * _others(probability, k) for k in range(K)])
+
+
+def _probabilities(outputs: Array) -> Array:
+    e = [np.exp(f - max(outputs)) for f in outputs]
+    return np.array([e_k / sum(e) for e_k in e])
+
+
+def _others(values: Array, k: int) -> Any:
+    """Σ_{m≠k} values_m."""
+    return sum(value for m, value in enumerate(values) if m != k)

@@ -1,0 +1,150 @@
+"""Training and fine-tuning with the hand-written gradients: Adam and L-BFGS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _checks
+from .losses import LOSSES, loss_gradient, targets
+from .mlp import MLP
+
+Array = npt.NDArray[Any]
+Callback = Callable[[int, float], None]
+
+
+def train(
+    mlp: MLP,
+    x: npt.ArrayLike,
+    y: npt.ArrayLike,
+    loss: str = "mse",
+    *,
+    optimizer: str = "adam",
+    epochs: int = 10,
+    batch_size: int = 64,
+    learning_rate: float = 1e-3,
+    masks: Sequence[npt.NDArray[np.bool_]] | None = None,
+    seed: int = 0,
+    callback: Callback | None = None,
+) -> MLP:
+    """The network after training on x (N, n_0) and y, shaped as `loss_gradient` takes them.
+
+    "adam" runs `epochs` over shuffled mini-batches, the learning rate falling to zero along a half
+    cosine; "lbfgs" makes at most `epochs` iterations on all samples, in double precision.  Weights
+    whose mask is False are zero in the result.  `callback(epoch, loss)` is called after each epoch
+    (from 1) with the mean training loss seen during it.
+
+    Raises ValueError for bad input, and where training diverges to a loss that is not finite.
+    """
+    _checks.instance("mlp", mlp, MLP)
+    x = _checks.samples("x", x, mlp.sizes[0], mlp.dtype)
+    _checks.one_of("loss", loss, LOSSES)
+    _checks.one_of("optimizer", optimizer, ("adam", "lbfgs"))
+    _checks.integer("epochs", epochs, 0)
+    _checks.integer("batch_size", batch_size, 1)
+    _checks.number("learning_rate", learning_rate, 0, np.inf)
+    _checks.integer("seed", seed, 0)
+    y = targets(y, loss, len(x), mlp.sizes[-1], mlp.dtype)
+    if masks is not None:
+        masks = _checks.boolean_masks(masks, mlp.shapes)
+        mlp = mlp.replace([np.where(m, w, 0) for w, m in zip(mlp.weights, masks)], mlp.biases)
+    trained = _trained_parameters(mlp, masks)
+    if epochs == 0:
+        return mlp
+    if optimizer == "adam":
+        return _adam(mlp, x, y, loss, trained, epochs, batch_size, learning_rate, seed, callback)
+    return _lbfgs(mlp, x, y, loss, trained, epochs, callback)
+
+
+def _adam(
+    mlp: MLP,
+    x: Array,
+    y: Array,
+    loss: str,
+    trained: Array,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    seed: int,
+    callback: Callback | None,
+) -> MLP:
+    """Adam (Kingma and Ba, 2015): θ −= η m̂ / (√v̂ + ε), β = (0.9, 0.999), ε = 1e-8."""
+    beta_1, beta_2, epsilon = 0.9, 0.999, 1e-8
+    rng = np.random.default_rng(seed)
+    parameters = flatten(mlp.weights, mlp.biases)
+    m, v = np.zeros_like(parameters), np.zeros_like(parameters)
+    step, n_steps = 0, epochs * -(-len(x) // batch_size)
+    for epoch in range(1, epochs + 1):
+        order = rng.permutation(len(x))
+        total = 0.0
+        for start in range(0, len(x), batch_size):
+            chosen = order[start : start + batch_size]
+            value, gradient = loss_gradient(unflatten(mlp, parameters), x[chosen], y[chosen], loss)
+            g = flatten(gradient.weights, gradient.biases)
+            rate = learning_rate * (1 + np.cos(np.pi * step / n_steps)) / 2
+            step += 1
+            m = beta_1 * m + (1 - beta_1) * g
+            v = beta_2 * v + (1 - beta_2) * g**2
+            update = (m / (1 - beta_1**step)) / (np.sqrt(v / (1 - beta_2**step)) + epsilon)
+            parameters = np.where(trained, parameters - float(rate) * update, parameters)
+            total += value * len(chosen)
+        if callback is not None:
+            callback(epoch, total / len(x))
+    return unflatten(mlp, parameters)
+
+
+def _lbfgs(
+    mlp: MLP, x: Array, y: Array, loss: str, trained: Array, epochs: int, callback: Callback | None
+) -> MLP:
+    from scipy.optimize import OptimizeResult, minimize  # here, not above: slow to import
+
+    start = flatten(mlp.weights, mlp.biases)
+
+    def network(free: Array) -> MLP:
+        parameters = start.copy()
+        parameters[trained] = free
+        return unflatten(mlp, parameters)
+
+    def objective(free: Array) -> tuple[float, Array]:
+        value, gradient = loss_gradient(network(free), x, y, loss)
+        return value, flatten(gradient.weights, gradient.biases)[trained].astype(np.float64)
+
+    epoch = 0
+
+    def report(intermediate_result: OptimizeResult) -> None:
+        nonlocal epoch
+        epoch += 1
+        if callback is not None:
+            callback(epoch, float(intermediate_result.fun))
+
+    result = minimize(
+        objective,
+        start[trained].astype(np.float64),
+        jac=True,
+        method="L-BFGS-B",
+        callback=report,
+        options={"maxiter": epochs, "maxfun": 20 * epochs, "ftol": 0, "gtol": 1e-12, "maxcor": 20},
+    )
+    return network(result.x)
+
+
+def flatten(weights: Sequence[Array], biases: Sequence[Array]) -> Array:
+    """All weights, layer by layer, then all biases, as one vector."""
+    return np.concatenate([a.ravel() for a in (*weights, *biases)])
+
+
+def unflatten(mlp: MLP, parameters: Array) -> MLP:
+    """The network of `mlp`'s shape with these parameters, the inverse of `flatten`."""
+    shapes = [a.shape for a in (*mlp.weights, *mlp.biases)]
+    ends = np.cumsum([int(np.prod(s)) for s in shapes])
+    arrays = [a.reshape(s) for a, s in zip(np.split(parameters, ends[:-1]), shapes)]
+    return mlp.replace(arrays[: mlp.n_layers], arrays[mlp.n_layers :])
+
+
+def _trained_parameters(mlp: MLP, masks: Sequence[Array] | None) -> Array:
+    """Where the flat vector holds something to train: every bias, and every weight that is kept."""
+    kept = [np.ones(w.shape, bool) for w in mlp.weights] if masks is None else masks
+    return flatten(kept, [np.ones(b.shape, bool) for b in mlp.biases])

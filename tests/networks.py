@@ -1,0 +1,69 @@
+"""Networks and samples that the tests draw: one list of strategies, used by all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+import ecprune_np as ec
+
+ACTIVATIONS = sorted(ec.ACTIVATIONS)
+METRICS = ["output", "softmax", "fisher", "loss"]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A network with samples, sample weights, labels (for cross-entropy) and the seed that made them."""
+
+    mlp: ec.MLP
+    x: np.ndarray
+    sample_weight: np.ndarray
+    labels: np.ndarray
+    seed: int
+
+    def __repr__(self) -> str:
+        return f"Drawn({self.mlp}, N={len(self.x)}, seed={self.seed})"
+
+
+def make(
+    sizes: list[int],
+    activation: str = "tanh",
+    output_activation: str = "identity",
+    n_samples: int = 20,
+    seed: int = 0,
+    dtype: Any = np.float64,
+) -> Drawn:
+    """A network with normal weights and biases, normal samples, and whole and fractional sample weights."""
+    rng = np.random.default_rng(seed)
+    weights = [rng.standard_normal((n, m)).astype(dtype) / np.sqrt(m) for m, n in zip(sizes, sizes[1:])]
+    biases = [0.5 * rng.standard_normal(n).astype(dtype) for n in sizes[1:]]
+    mlp = ec.MLP([w.astype(dtype) for w in weights], [b.astype(dtype) for b in biases], activation, output_activation)
+    x = rng.standard_normal((n_samples, sizes[0])).astype(dtype)
+    return Drawn(mlp, x, rng.uniform(0.1, 3, n_samples), rng.integers(0, sizes[-1], n_samples), seed)
+
+
+@st.composite
+def networks(
+    draw: st.DrawFn,
+    activations: list[str] = ACTIVATIONS,
+    output_activations: list[str] = ACTIVATIONS,
+    max_layers: int = 4,
+    max_width: int = 6,
+    max_samples: int = 20,
+    min_outputs: int = 1,
+) -> Drawn:
+    """Any architecture: 1 to `max_layers` layers, widths from 1, every activation, any number of samples."""
+    n_layers = draw(st.integers(1, max_layers), label="layers")
+    widths = st.integers(1, max_width)
+    hidden = draw(st.lists(widths, min_size=n_layers, max_size=n_layers), label="widths")
+    outputs = draw(st.integers(min_outputs, max_width), label="outputs")
+    return make(
+        [*hidden, outputs],
+        draw(st.sampled_from(activations)),
+        draw(st.sampled_from(output_activations)),
+        draw(st.integers(1, max_samples), label="samples"),
+        draw(st.integers(0, 2**32 - 1), label="seed"),
+    )
