@@ -78,7 +78,7 @@ def number(name: str, value: Any, minimum: float, maximum: float) -> float:
     """`value` as a float in [minimum, maximum]."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name}: expected a number, got {type(value).__name__}")
-    if not minimum <= value <= maximum:
+    if not minimum <= float(value) <= maximum:
         raise ValueError(f"{name}: expected a number from {minimum:g} to {maximum:g}, got {value}")
     return float(value)
 

@@ -183,8 +183,7 @@ def _normal_distribution(z: Array) -> Array:
         return _erfc_longdouble(x) / 2
     from scipy.special import erfc  # here, not above: scipy is slower to import than NumPy
 
-    distribution: Array = erfc(x) / 2
-    return distribution
+    return erfc(x) / 2
 
 
 def _erfc_longdouble(x: Array) -> Array:

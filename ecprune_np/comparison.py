@@ -14,6 +14,8 @@ from .scores import Scores
 
 Array = npt.NDArray[Any]
 
+ROUNDINGS = 16  # roundings of an input that a stable variance may cost
+
 
 def scales(mlp: MLP, moments: Moments) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
     """R_ij = w² E[s a²] for importances and |w| √(E[s a²]/S) for shifts, 0 for dead neurons (EC-7.6)."""
@@ -28,9 +30,18 @@ def scales(mlp: MLP, moments: Moments) -> tuple[tuple[Array, ...], tuple[Array, 
 
 def relative_error(value: Array, reference: Array, scale: Array) -> Array:
     """|value − reference| / scale entry by entry; 0 where they are equal, inf where the scale is 0 and they are not."""
-    difference = np.abs(value - reference)
-    with np.errstate(divide="ignore", over="ignore"):
-        return np.where(difference == 0, 0, np.divide(difference, scale, out=np.full_like(difference, np.inf), where=scale > 0))
+    return _per_scale(np.abs(value - reference), scale)
+
+
+def conditioned_error(value: Array, reference: Array, scale: Array) -> Array:
+    """|ΔI| / I, less what rounding the activations to the value's dtype costs any algorithm (EC-7.5).
+
+    A relative change ε of the activations moves I by up to 2ε √(R I) + ε² R, with R the `scale`; stable
+    algorithms stay within a few such roundings, the textbook form E[s a²] − E[s a]²/S loses ε R.
+    """
+    epsilon = ROUNDINGS * float(np.finfo(value.dtype).eps)
+    unavoidable = 2 * epsilon * np.sqrt(scale * reference) + epsilon**2 * scale
+    return _per_scale(np.maximum(np.abs(value - reference) - unavoidable, 0), reference)
 
 
 def worst_error(scores: Scores, reference: Scores, mlp: MLP, moments: Moments) -> tuple[float, float]:
@@ -50,3 +61,9 @@ def worst_error(scores: Scores, reference: Scores, mlp: MLP, moments: Moments) -
 def digits(error: float) -> float:
     """Correct decimal digits −log10(error) of a relative error, from 0 to 17."""
     return float(np.clip(-np.log10(max(error, 1e-17)), 0, 17))
+
+
+def _per_scale(difference: Array, scale: Array) -> Array:
+    with np.errstate(over="ignore"):
+        error = np.divide(difference, scale, out=np.full_like(difference, np.inf), where=scale > 0)
+    return np.where(difference == 0, 0, error)

@@ -34,8 +34,7 @@ class Loss:
 
 def mse(outputs: Array, y: Array) -> Array:
     """ℓ = (1/K) Σ_k (f_k − y_k)² (EC-2.4)."""
-    squares: Array = np.mean((outputs - y) ** 2, axis=1)
-    return squares
+    return np.mean((outputs - y) ** 2, axis=1)
 
 
 def mse_derivative(outputs: Array, y: Array) -> Array:
@@ -66,8 +65,7 @@ LOSSES: dict[str, Loss] = {
 def softmax(outputs: Array) -> Array:
     """p_k = e^{f_k} / Σ_m e^{f_m}, shape (N, K)."""
     e = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-    normalized: Array = e / e.sum(axis=1, keepdims=True)
-    return normalized
+    return e / e.sum(axis=1, keepdims=True)
 
 
 def sum_of_others(p: Array) -> Array:
@@ -78,8 +76,7 @@ def sum_of_others(p: Array) -> Array:
 def log_softmax(outputs: Array) -> Array:
     """log p_k = f_k − log Σ_m e^{f_m}, shape (N, K)."""
     shifted = outputs - outputs.max(axis=1, keepdims=True)
-    logs: Array = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return logs
+    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
 def targets(y: npt.ArrayLike, loss: str, n_samples: int, n_outputs: int, dtype: Any) -> Array:
@@ -101,14 +98,14 @@ def targets(y: npt.ArrayLike, loss: str, n_samples: int, n_outputs: int, dtype: 
 def mean_loss(mlp: MLP, x: npt.ArrayLike, y: npt.ArrayLike, loss: str = "mse") -> float:
     """E[ℓ(f(x), y)], the mean over the samples (EC-2.4, EC-2.5)."""
     outputs = forward(mlp, x).outputs
-    y = targets(y, loss, *outputs.shape, mlp.dtype)
+    y = targets(y, loss, len(outputs), mlp.sizes[-1], mlp.dtype)
     return float(LOSSES[loss].value(outputs, y).mean())
 
 
 def accuracy(mlp: MLP, x: npt.ArrayLike, labels: npt.ArrayLike) -> float:
     """The fraction of samples whose largest output is at the label's place."""
     outputs = forward(mlp, x).outputs
-    one_hot = _one_hot(np.asarray(labels), *outputs.shape, mlp.dtype)
+    one_hot = _one_hot(np.asarray(labels), len(outputs), mlp.sizes[-1], mlp.dtype)
     return float(np.mean(outputs.argmax(axis=1) == one_hot.argmax(axis=1)))
 
 
@@ -119,7 +116,7 @@ def loss_gradient(mlp: MLP, x: npt.ArrayLike, y: npt.ArrayLike, loss: str = "mse
     shape (N,) or probabilities of shape (N, K).  Raises ValueError where y has another shape.
     """
     trace = forward(mlp, x)
-    y = targets(y, loss, *trace.outputs.shape, mlp.dtype)
+    y = targets(y, loss, len(trace.outputs), mlp.sizes[-1], mlp.dtype)
     value = LOSSES[loss].value(trace.outputs, y).mean()
     cotangent = LOSSES[loss].derivative(trace.outputs, y) / len(y)
     derivatives = pullback(mlp, trace, cotangent[np.newaxis])

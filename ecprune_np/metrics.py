@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ from . import _checks
 from .losses import LOSSES, softmax, sum_of_others
 
 Array = npt.NDArray[Any]
-Metric = Union[str, Callable[[Array], npt.ArrayLike]]
+Metric = str | Callable[[Array], npt.ArrayLike]
 
 METRICS = ("output", "softmax", "fisher", "loss")
 
@@ -50,7 +50,8 @@ def cotangents(metric: Metric, outputs: Array, y: Array | None = None, loss: str
     if callable(metric):
         c = _checks.real_array("metric(outputs)", metric(outputs.copy()), outputs.dtype)
         if c.ndim != 3 or c.shape[1:] != outputs.shape:
-            raise ValueError(f"metric(outputs): expected shape (R, {outputs.shape[0]}, {outputs.shape[1]}), got {c.shape}")
+            n_samples, n_outputs = outputs.shape
+            raise ValueError(f"metric(outputs): expected shape (R, {n_samples}, {n_outputs}), got {c.shape}")
         return c
     check_metric(metric, outputs.shape[1], y is not None)
     if metric == "softmax":

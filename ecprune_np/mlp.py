@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ class MLP:
             raise ValueError(f"sizes: expected at least two widths, inputs first, got {len(widths)}")
         rng = np.random.default_rng(_checks.integer("seed", seed, 0))
         gain = 2 if activation in ("relu", "leaky_relu", "elu", "silu", "gelu", "softplus") else 1
-        pairs = list(zip(widths, widths[1:]))
+        pairs = list(pairwise(widths))
         weights = [(rng.standard_normal((n, m)) * np.sqrt(gain / m)).astype(dtype) for m, n in pairs]
         biases = [np.zeros(n, dtype) for _, n in pairs]
         return cls(weights, biases, activation, output_activation)
@@ -169,7 +170,10 @@ class MLP:
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """What a forward pass saw: `inputs[l]` = a^{l-1} (N, n_{l-1}), `preactivations[l]` = z^l (N, n_l), `outputs` = f (N, K)."""
+    """What a forward pass saw, code index l = 0, ..., L−1 (EC-1).
+
+    `inputs[l]` is what layer l receives, (N, n_{l-1}); `preactivations[l]` its z, (N, n_l); `outputs` f, (N, K).
+    """
 
     inputs: tuple[Array, ...]
     preactivations: tuple[Array, ...]

@@ -158,7 +158,8 @@ def _layer_moments(s: Array, a: Array) -> LayerMoments:
     centred = a - reference
     sensitivity = s.sum(axis=0)
     alive = sensitivity[:, np.newaxis] > 0
-    offset = np.divide(s.T @ centred, sensitivity[:, np.newaxis], out=np.zeros((s.shape[1], a.shape[1]), s.dtype), where=alive)
+    offset = np.zeros((s.shape[1], a.shape[1]), s.dtype)
+    np.divide(s.T @ centred, sensitivity[:, np.newaxis], out=offset, where=alive)
     square = s.T @ centred**2
     variance = square - sensitivity[:, np.newaxis] * offset**2
     cancelled = variance < CANCELLATION * square

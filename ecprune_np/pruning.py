@@ -60,9 +60,7 @@ def prune(
     if scope == "global":
         new_masks = _keep_most_important(scores.importance, kept, sparsity)
     else:
-        new_masks = tuple(
-            _keep_most_important([i], [k], sparsity)[0] for i, k in zip(scores.importance, kept)
-        )
+        new_masks = tuple(_keep_most_important([i], [k], sparsity)[0] for i, k in zip(scores.importance, kept))
     return Pruned(_remove(mlp, scores, kept, new_masks, compensation), new_masks)
 
 
@@ -108,9 +106,7 @@ def _all_kept(mlp: MLP) -> Masks:
     return tuple(np.ones(w.shape, bool) for w in mlp.weights)
 
 
-def _keep_most_important(
-    importance: Sequence[Array], kept: Sequence[npt.NDArray[np.bool_]], sparsity: float
-) -> Masks:
+def _keep_most_important(importance: Sequence[Array], kept: Sequence[npt.NDArray[np.bool_]], sparsity: float) -> Masks:
     """Masks that remove exactly round(sparsity · n) weights, those already removed among them."""
     already = ~np.concatenate([k.ravel() for k in kept])
     n_removed = round(sparsity * already.size)

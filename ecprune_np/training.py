@@ -96,9 +96,7 @@ def _adam(
     return unflatten(mlp, parameters)
 
 
-def _lbfgs(
-    mlp: MLP, x: Array, y: Array, loss: str, trained: Array, epochs: int, callback: Callback | None
-) -> MLP:
+def _lbfgs(mlp: MLP, x: Array, y: Array, loss: str, trained: Array, epochs: int, callback: Callback | None) -> MLP:
     from scipy.optimize import OptimizeResult, minimize  # here, not above: slow to import
 
     start = flatten(mlp.weights, mlp.biases)

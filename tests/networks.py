@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ def make(
 ) -> Drawn:
     """A network with normal weights and biases, normal samples, and whole and fractional sample weights."""
     rng = np.random.default_rng(seed)
-    weights = [rng.standard_normal((n, m)).astype(dtype) / np.sqrt(m) for m, n in zip(sizes, sizes[1:])]
+    weights = [rng.standard_normal((n, m)).astype(dtype) / np.sqrt(m) for m, n in pairwise(sizes)]
     biases = [0.5 * rng.standard_normal(n).astype(dtype) for n in sizes[1:]]
     mlp = ec.MLP([w.astype(dtype) for w in weights], [b.astype(dtype) for b in biases], activation, output_activation)
     x = rng.standard_normal((n_samples, sizes[0])).astype(dtype)

@@ -120,8 +120,7 @@ def _probabilities(outputs: Array) -> Array:
     e = np.exp(difference - largest[..., np.newaxis])
     r = np.arange(outputs.shape[-1])
     e[..., r, r] = own  # e^(f_r − f_r), a constant: no imaginary part enters
-    probabilities: Array = own / e.sum(axis=-1)
-    return probabilities
+    return own / e.sum(axis=-1)
 
 
 def two_pass_moments(weight: Array, s: Array, a: Array) -> tuple[Any, Any]:

@@ -44,10 +44,7 @@ def complex_step(
             stepped = z.astype(np.result_type(z, 1j))
             stepped[:, i] += 1j * STEP
             outputs = evaluate_from(p.mlp, l, stepped)
-            if c is None:
-                change = embedding(p, outputs).imag
-            else:
-                change = np.einsum("rnk,nk->nr", c, outputs.imag)
+            change = embedding(p, outputs).imag if c is None else np.einsum("rnk,nk->nr", c, outputs.imag)
             sensitivity[:, i] = np.sum((change / p.dtype.type(STEP)) ** 2, axis=-1)
         sensitivities.append(sensitivity)
     return scores_from_sensitivities(p, inputs, sensitivities)

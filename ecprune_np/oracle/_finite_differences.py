@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from ..metrics import Metric
 from ..mlp import MLP
 from ..scores import Scores
 from ._common import (
+    Problem,
     embedding,
     evaluate_from,
     inputs_and_preactivations,
@@ -63,14 +66,7 @@ def finite_differences(
     for l, z in enumerate(preactivations):
         s, error = np.zeros_like(z), np.zeros_like(z)
         for i in range(z.shape[1]):
-
-            def changed(step: float) -> Array:
-                shifted = z.copy()
-                shifted[:, i] += step
-                outputs = evaluate_from(p.mlp, l, shifted)
-                return embedding(p, outputs) if c is None else np.einsum("rnk,nk->nr", c, outputs)
-
-            slope, slope_error = extrapolated_derivative(changed)
+            slope, slope_error = extrapolated_derivative(_output_after(p, c, l, z, i))
             s[:, i] = np.sum(slope**2, axis=-1)
             error[:, i] = np.sum((2 * np.abs(slope) + slope_error) * slope_error, axis=-1)
         sensitivities.append(s)
@@ -91,16 +87,28 @@ def finite_differences(
     return EstimatedScores(scores, importance_error, bias_shift_error)
 
 
-def extrapolated_derivative(changed: Any) -> tuple[Array, Array]:
-    """d/dt changed(t) at t = 0 and its error: Ridders' table of central differences, entry by entry."""
-    unchanged = changed(0.0)
+def _output_after(p: Problem, c: Array | None, layer: int, z: Array, i: int) -> Callable[[float], Array]:
+    """The function step → φ(f), shape (N, R), with z_i of a layer moved by the step."""
+
+    def output_after(step: float) -> Array:
+        moved = z.copy()
+        moved[:, i] += step
+        outputs = evaluate_from(p.mlp, layer, moved)
+        return embedding(p, outputs) if c is None else np.einsum("rnk,nk->nr", c, outputs)
+
+    return output_after
+
+
+def extrapolated_derivative(function: Callable[[float], Array]) -> tuple[Array, Array]:
+    """d/dt function(t) at t = 0 and its error: Ridders' table of central differences, entry by entry."""
+    unchanged = function(0.0)
     previous: list[Array] = []
     best = np.zeros_like(unchanged)
     best_error = np.full(unchanged.shape, np.inf)
     jumps: list[Array] = []
     step = FIRST_STEP
     for _ in range(N_STEPS):
-        above, below = changed(step), changed(-step)
+        above, below = function(step), function(-step)
         row = [(above - below) / (2 * step)]
         rounding = 2.0**-52 * np.maximum(np.abs(above), np.abs(below)) / step
         for k, coarser in enumerate(previous, start=1):
@@ -113,5 +121,5 @@ def extrapolated_derivative(changed: Any) -> tuple[Array, Array]:
         previous = row
         step /= SHRINK
     # h f'' halves with the step, a kink's jump stays
-    jump = np.min([np.abs(SHRINK * fine - coarse) for coarse, fine in zip(jumps, jumps[1:])], axis=0)
+    jump = np.min([np.abs(SHRINK * fine - coarse) for coarse, fine in pairwise(jumps)], axis=0)
     return best, best_error + jump
