@@ -44,7 +44,7 @@ def load_arrays(file: str | os.PathLike[str]) -> dict[str, Array]:
     """Read every array of an .npz file; raises ValueError that names the file where it is none."""
     path = Path(file)
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file") from None

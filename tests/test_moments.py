@@ -1,0 +1,158 @@
+"""EC-3, EC-7: moments in centred form, streamed, merged, weighted."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from networks import METRICS, Drawn, make, networks
+
+import ecprune_np as ec
+from ecprune_np.comparison import worst_error
+
+
+def distance(a: ec.Moments, b: ec.Moments, mlp: ec.MLP) -> float:
+    """The worst relative error between the scores that two moments give."""
+    return max(worst_error(ec.elimination_compensation(mlp, a), ec.elimination_compensation(mlp, b), mlp, b))
+
+
+@given(networks(), st.integers(1, 25))
+def test_batch_size_does_not_matter(d: Drawn, batch_size: int) -> None:
+    """EC-7.4: Chan's merge of batches is the whole."""
+    whole = ec.collect_moments(d.mlp, d.x, sample_weight=d.sample_weight)
+    batched = ec.collect_moments(d.mlp, d.x, sample_weight=d.sample_weight, batch_size=batch_size)
+    assert distance(batched, whole, d.mlp) < 1e-12
+    assert batched.n_samples == whole.n_samples == len(d.x)
+
+
+@given(networks(max_samples=30), st.randoms(use_true_random=False))
+def test_merge_is_the_union_in_any_order(d: Drawn, random: object) -> None:
+    """EC-7.4."""
+    n = len(d.x)
+    parts = [
+        ec.collect_moments(d.mlp, d.x[k::3], sample_weight=d.sample_weight[k::3]) for k in range(3) if len(d.x[k::3]) > 0
+    ]
+    whole = ec.collect_moments(d.mlp, d.x, sample_weight=d.sample_weight)
+    for order in (parts, parts[::-1]):
+        merged = order[0]
+        for part in order[1:]:
+            merged = merged.merge(part)
+        assert distance(merged, whole, d.mlp) < 1e-12
+        assert merged.n_samples == n
+        assert merged.total_weight == pytest.approx(whole.total_weight)
+
+
+@given(networks())
+def test_a_weight_is_a_repetition(d: Drawn) -> None:
+    """EC-1.3: a sample of weight 3 counts as three samples; only the ratios of the weights matter."""
+    counts = np.random.default_rng(d.seed).integers(0, 4, len(d.x))
+    counts[0] = 1
+    repeated = ec.collect_moments(d.mlp, np.repeat(d.x, counts, axis=0))
+    weighted = ec.collect_moments(d.mlp, d.x, sample_weight=counts, batch_size=4)
+    scaled = ec.collect_moments(d.mlp, d.x, sample_weight=1e-3 * counts)
+    assert distance(weighted, repeated, d.mlp) < 1e-12
+    assert distance(scaled, repeated, d.mlp) < 1e-12
+
+
+@given(networks())
+def test_moments_are_their_definitions(d: Drawn) -> None:
+    """EC-3.3, EC-3.4, EC-3.9: S = E[s], μ = E[s a]/S, v = E[s (a − μ)²], E[s a²] = v + S μ²."""
+    moments = ec.collect_moments(d.mlp, d.x)
+    trace = ec.forward(d.mlp, d.x)
+    unit = np.repeat(np.eye(d.mlp.sizes[-1])[:, np.newaxis], len(d.x), axis=1)
+    for l, g in enumerate(ec.pullback(d.mlp, trace, unit)):
+        s, a = (g**2).sum(axis=0), trace.inputs[l]
+        np.testing.assert_allclose(moments.sensitivity[l], s.mean(axis=0), rtol=1e-12, atol=1e-200)
+        second = (s[:, :, np.newaxis] * a[:, np.newaxis] ** 2).mean(axis=0)
+        np.testing.assert_allclose(moments.second_moment[l], second, rtol=1e-11, atol=1e-200)
+
+
+@pytest.mark.parametrize("batch_size", [1000, 64, 7])
+@pytest.mark.parametrize("offset", [0.0, 1e2, 1e4, 1e6, 1e8])
+def test_common_offsets_cost_at_most_eight_digits(offset: float, batch_size: int) -> None:
+    """EC-7.1, EC-7.2: against the two-pass variance in extended precision."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((1000, 4)) + offset
+    w = rng.standard_normal((3, 4))
+    mlp = ec.MLP([w, rng.standard_normal((2, 3))], [-(w @ np.full(4, offset)), np.zeros(2)], "tanh")
+    moments = ec.collect_moments(mlp, x, batch_size=batch_size)
+    trace = ec.forward(mlp, x)
+    unit = np.repeat(np.eye(2)[:, np.newaxis], len(x), axis=1)
+    s = (ec.pullback(mlp, trace, unit)[0] ** 2).sum(axis=0).astype(np.longdouble)
+    a = x.astype(np.longdouble)
+    mean = (s.T @ a) / s.sum(axis=0)[:, np.newaxis]
+    variance = (s[:, :, np.newaxis] * (a[:, np.newaxis] - mean) ** 2).mean(axis=0)
+    distance_in_stds = np.abs(mean - x.mean(axis=0)) / x.std(axis=0)
+    assert distance_in_stds.max() < 10
+    error = np.abs(moments.variance[0] / variance - 1).max()
+    assert error < 1e-8, error
+
+
+def test_the_textbook_variance_does_lose_them() -> None:
+    """EC-7.1: E[s a²] − E[s a]²/E[s] has no digit left at an offset of 1e8."""
+    rng = np.random.default_rng(0)
+    a, s = rng.standard_normal(1000) + 1e8, rng.uniform(0, 1, 1000)
+    textbook = np.mean(s * a**2) - np.mean(s * a) ** 2 / np.mean(s)
+    mean = np.mean(s * a) / np.mean(s)
+    two_pass = np.mean(s * (a - mean) ** 2)
+    assert abs(textbook / two_pass - 1) > 0.5
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, -7.3, 1e8 / 3])
+def test_a_constant_column_has_no_variance_at_all(value: float) -> None:
+    """EC-7.2: exactly zero, in any batches, so that the weight is free."""
+    d = make([3, 4, 2], n_samples=50)
+    x = d.x.copy()
+    x[:, 1] = value
+    mlp = d.mlp.replace([0.01 * d.mlp.weights[0] / max(1, abs(value)), d.mlp.weights[1]], d.mlp.biases)
+    for batch_size in (1, 7, 50):
+        assert (ec.collect_moments(mlp, x, batch_size=batch_size).variance[0][:, 1] == 0).all()
+
+
+def test_samples_that_a_neuron_does_not_see_leave_nothing_behind() -> None:
+    """EC-7.3: a column that is zero wherever the neuron is alive has I = 0 exactly, whatever it is elsewhere."""
+    x = np.array([[1.0, 0.0], [1.5, 0.0], [-1.0, 1e3], [-2.0, 999.9], [-1.0, 1000.0]])
+    mlp = ec.MLP([[[1.0, -0.3]], [[2.0]]], [[0.0], [0.0]], "relu")
+    for batch_size in (1, 2, 5):
+        moments = ec.collect_moments(mlp, x, batch_size=batch_size)
+        assert moments.variance[0][0, 1] == 0
+        assert moments.mean[0][0, 1] == 0
+
+
+def test_an_outlier_does_not_cost_the_digits_of_the_rest() -> None:
+    """EC-7.3: entries whose variance cancels in one pass are done in two."""
+    rng = np.random.default_rng(2)
+    x = np.concatenate([1 + 1e-6 * rng.standard_normal((50, 1)), [[-1e4]]])
+    mlp = ec.MLP([[[1.0]], [[1.0]]], [[0.0], [0.0]], "relu")
+    variance = ec.collect_moments(mlp, x).variance[0][0, 0]
+    alive = x[x > 0].astype(np.longdouble)
+    assert abs(variance / (((alive - alive.mean()) ** 2).sum() / 51) - 1) < 1e-9
+
+
+def test_zero_weights_in_a_whole_batch_count_nothing() -> None:
+    d = make([3, 4, 2], n_samples=12)
+    weight = np.where(np.arange(12) < 4, 0, 1.0)
+    part = ec.collect_moments(d.mlp, d.x, sample_weight=weight, batch_size=4)
+    assert distance(part, ec.collect_moments(d.mlp, d.x[4:]), d.mlp) < 1e-13
+
+
+def test_dead_before_alive_after() -> None:
+    """EC-3.7: moments of a neuron that is dead in one part are those of the other part."""
+    mlp = ec.MLP([[[1.0, 2.0]], [[1.0]]], [[0.0], [0.0]], "relu")
+    dead, alive = np.array([[-1.0, 1e6], [-2.0, 1e6]]) * [1, -1], np.array([[1.0, 2.0], [3.0, 5.0]])
+    for first, second in ((dead, alive), (alive, dead)):
+        merged = ec.collect_moments(mlp, first).merge(ec.collect_moments(mlp, second))
+        whole = ec.collect_moments(mlp, alive)
+        np.testing.assert_allclose(merged.mean[0], whole.mean[0], rtol=1e-15)
+        np.testing.assert_allclose(2 * merged.variance[0], whole.variance[0], rtol=1e-14)
+    assert (ec.collect_moments(mlp, dead).mean[0] == 0).all()
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_moments_can_be_pickled(metric: str) -> None:
+    d = make([3, 4, 2])
+    moments = ec.collect_moments(d.mlp, d.x, metric, y=d.labels, loss="cross_entropy")
+    assert distance(pickle.loads(pickle.dumps(moments)), moments, d.mlp) == 0

@@ -1,0 +1,51 @@
+"""What the README shows is what runs."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import ecprune_np as ec
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def block(after: str, language: str) -> str:
+    """The first fenced block of a language behind a phrase."""
+    found = re.search(rf"{re.escape(after)}.*?```{language}\n(.*?)```", README, re.DOTALL)
+    assert found, after
+    return found.group(1)
+
+
+def test_the_snippet_is_the_quickstart_and_prints_what_it_says() -> None:
+    script = ROOT / "examples" / "quickstart.py"
+    assert script.read_text(encoding="utf-8").split('"""\n\n', 1)[1] == block("## As a library", "python")
+    run = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
+    shown = [line.split() for line in block("quickstart.py", "text").splitlines()]
+    printed = [line.split() for line in run.stdout.splitlines()]
+    assert [line[0] for line in printed] == [line[0] for line in shown] == ["dense", "EC", "magnitude"]
+    for (name, got, _), (_, expected, _) in zip(printed, shown):
+        assert abs(float(got) - float(expected)) <= 2, (name, got, expected)  # another BLAS, other roundings
+    dense, compensated, magnitude = (float(line[1]) for line in printed)
+    assert dense >= compensated > magnitude
+
+
+def test_every_public_name_in_the_readme_exists() -> None:
+    names = set(re.findall(r"`ec\.([A-Za-z_.]+)", README))
+    assert names
+    for name in names:
+        thing: object = ec
+        for part in name.split("."):
+            thing = getattr(thing, part)
+
+
+def test_ci_calls_the_readmes_test_command_first() -> None:
+    commands = [line for line in README.splitlines() if "-m pytest" in line]
+    ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert len(commands) == 1
+    wanted = [part.strip() for part in commands[0].replace(".venv/bin/", '"$bin/').split("&&")[1:]]
+    executed = [line.replace('pip" install --quiet', 'pip" install') for line in ci.splitlines() if line.startswith('"$bin')]
+    assert [line.replace('"', "") for line in executed[:2]] == [part.replace('"', "") for part in wanted]

@@ -1,0 +1,79 @@
+"""Training: it learns, it keeps masks, it is reproducible."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from networks import Drawn, make, networks
+
+import ecprune_np as ec
+from ecprune_np.training import flatten, unflatten
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+def test_training_fits_a_regression(optimizer: str) -> None:
+    x = np.linspace(-1, 1, 64)[:, np.newaxis]
+    y = np.sin(3 * x)
+    mlp = ec.MLP.initialize([1, 16, 1], "tanh", seed=0)
+    trained = ec.train(mlp, x, y, optimizer=optimizer, epochs=300, batch_size=16, learning_rate=3e-2)
+    assert ec.mean_loss(trained, x, y) < 1e-3 < ec.mean_loss(mlp, x, y)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+def test_training_fits_a_classification_from_labels(optimizer: str) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((200, 2))
+    y = (x[:, 0] * x[:, 1] > 0).astype(int)
+    mlp = ec.MLP.initialize([2, 16, 2], "relu", seed=0)
+    trained = ec.train(mlp, x, y, "cross_entropy", optimizer=optimizer, epochs=60, learning_rate=3e-2)
+    assert ec.accuracy(trained, x, y) > 0.95
+
+
+@settings(max_examples=25)
+@given(networks(max_layers=3))
+def test_masks_are_kept_through_fine_tuning(d: Drawn) -> None:
+    pruned = ec.prune(d.mlp, ec.criteria.random(d.mlp, d.seed), 0.5)
+    y = np.random.default_rng(d.seed).standard_normal((len(d.x), d.mlp.sizes[-1]))
+    for optimizer in ("adam", "lbfgs"):
+        for start in (pruned.mlp, d.mlp):
+            tuned = ec.train(start, d.x, y, optimizer=optimizer, epochs=2, masks=pruned.masks)
+            assert all((w[~m] == 0).all() for w, m in zip(tuned.weights, pruned.masks))
+
+
+def test_training_is_reproducible_and_seeded() -> None:
+    d = make([3, 5, 2], n_samples=40)
+    y = np.sin(d.x[:, :2])
+    runs = [ec.train(d.mlp, d.x, y, epochs=3, batch_size=8, seed=s) for s in (1, 1, 2)]
+    assert (runs[0].weights[0] == runs[1].weights[0]).all()
+    assert (runs[0].weights[0] != runs[2].weights[0]).any()
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+def test_the_callback_sees_every_epoch_and_falling_losses(optimizer: str) -> None:
+    d = make([3, 5, 2], n_samples=40)
+    seen: list[tuple[int, float]] = []
+    ec.train(d.mlp, d.x, np.sin(d.x[:, :2]), optimizer=optimizer, epochs=20, callback=lambda *e: seen.append(e))
+    assert [epoch for epoch, _ in seen] == list(range(1, len(seen) + 1))
+    assert seen[-1][1] < seen[0][1]
+    if optimizer == "adam":
+        assert len(seen) == 20
+
+
+def test_no_epochs_change_nothing() -> None:
+    d = make([3, 2])
+    assert (ec.train(d.mlp, d.x, d.x[:, :2], epochs=0).weights[0] == d.mlp.weights[0]).all()
+
+
+def test_divergence_is_an_error_and_not_a_nan() -> None:
+    d = make([3, 5, 2], "identity")
+    with pytest.raises(ValueError, match="overflow"):
+        ec.train(d.mlp, d.x, d.x[:, :2], epochs=50, learning_rate=1e200)
+
+
+@given(networks())
+def test_flatten_and_unflatten_are_inverse(d: Drawn) -> None:
+    vector = flatten(d.mlp.weights, d.mlp.biases)
+    again = unflatten(d.mlp, vector)
+    assert all((a == b).all() for a, b in zip((*again.weights, *again.biases), (*d.mlp.weights, *d.mlp.biases)))
+    assert vector.size == d.mlp.n_weights + sum(d.mlp.sizes[1:])
