@@ -72,7 +72,7 @@ def test_moments_are_their_definitions(d: Drawn) -> None:
 
 @pytest.mark.parametrize("batch_size", [1000, 64, 7])
 @pytest.mark.parametrize("offset", [0.0, 1e2, 1e4, 1e6, 1e8])
-def test_common_offsets_cost_at_most_eight_digits(offset: float, batch_size: int) -> None:
+def test_common_offsets_cost_no_digits(offset: float, batch_size: int) -> None:
     """EC-7.1, EC-7.2: against the two-pass variance in extended precision."""
     rng = np.random.default_rng(0)
     x = rng.standard_normal((1000, 4)) + offset
@@ -88,7 +88,7 @@ def test_common_offsets_cost_at_most_eight_digits(offset: float, batch_size: int
     distance_in_stds = np.abs(mean - x.mean(axis=0)) / x.std(axis=0)
     assert distance_in_stds.max() < 10
     error = np.abs(moments.variance[0] / variance - 1).max()
-    assert error < 1e-8, error
+    assert error < 1e-13, error
 
 
 def test_the_textbook_variance_does_lose_them() -> None:
@@ -113,13 +113,13 @@ def test_a_constant_column_has_no_variance_at_all(value: float) -> None:
 
 
 def test_samples_that_a_neuron_does_not_see_leave_nothing_behind() -> None:
-    """EC-7.3: a column that is zero wherever the neuron is alive has I = 0 exactly, whatever it is elsewhere."""
-    x = np.array([[1.0, 0.0], [1.5, 0.0], [-1.0, 1e3], [-2.0, 999.9], [-1.0, 1000.0]])
+    """EC-7.3: a column that is constant wherever the neuron is alive has I = 0, whatever it is elsewhere."""
+    x = np.array([[-2.0, 999.9], [1.1, 0.1], [1.7, 0.1], [-1.0, 1e3], [1.3, 0.1], [-1.0, 1000.3]])
     mlp = ec.MLP([[[1.0, -0.3]], [[2.0]]], [[0.0], [0.0]], "relu")
-    for batch_size in (1, 2, 5):
+    for batch_size in (1, 2, 3, 6):
         moments = ec.collect_moments(mlp, x, batch_size=batch_size)
-        assert moments.variance[0][0, 1] == 0
-        assert moments.mean[0][0, 1] == 0
+        assert moments.variance[0][0, 1] <= 1e-30
+        assert moments.mean[0][0, 1] == pytest.approx(0.1, rel=1e-15)
 
 
 def test_an_outlier_does_not_cost_the_digits_of_the_rest() -> None:
