@@ -27,7 +27,8 @@ def real_array(name: str, value: Any, dtype: Any = None) -> Array:
     finite = np.isfinite(array)
     if not finite.all():
         index = [int(i) for i in np.argwhere(~finite)[0]]
-        raise ValueError(f"{name}: not finite at {index} ({given[tuple(index)]} as {array.dtype})")
+        came = given[tuple(index)]
+        raise ValueError(f"{name}: not finite at {index} ({came}{f' as {array.dtype}' if np.isfinite(came) else ''})")
     return array
 
 

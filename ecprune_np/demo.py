@@ -63,7 +63,8 @@ def add_demo_arguments(commands: argparse._SubParsersAction[argparse.ArgumentPar
         "against independent oracles, prunes at several sparsities with several methods, and prints what is lost.",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the initial weights, the batches and random pruning")
-    parser.add_argument("--activation", choices=list(ACTIVATIONS), help="of the hidden layers (default: relu)")
+    names = ", ".join(ACTIVATIONS)
+    parser.add_argument("--activation", metavar="NAME", help=f"of the hidden layers: {names} (default: relu)")
     parser.add_argument("--hidden", metavar="N,N,...", help="widths of the hidden layers (default: 64,32)")
     parser.add_argument("--sparsities", metavar="S,S,...", default="0.5,0.7,0.8,0.9,0.95", help="default: %(default)s")
     parser.add_argument("--model", type=Path, metavar="FILE.npz", help="prune this network, as saved by MLP.save")
