@@ -5,13 +5,16 @@ The data flows one way: network → trace → moments → scores → pruned netw
 Ballini, Muscarnera, Fumagalli, Scotti, Regazzoni, arXiv:2602.20467.
 """
 
-from . import criteria, oracle
+from . import conformance, criteria, oracle
 from .activations import ACTIVATIONS
+from .joint import joint_shifts
+from .linearization import LinearizationError, linearization_error
 from .losses import Gradient, accuracy, loss_gradient, mean_loss
 from .mlp import MLP, Trace, forward, pullback
 from .moments import Moments, collect_moments
 from .pruning import Pruned, prune, prune_iteratively, sparsity_schedule
 from .scores import Scores, elimination_compensation
+from .surgeon import obc_update, obs_update
 from .training import train
 
 __version__ = "0.1.0"
@@ -20,17 +23,23 @@ __all__ = [
     "ACTIVATIONS",
     "MLP",
     "Gradient",
+    "LinearizationError",
     "Moments",
     "Pruned",
     "Scores",
     "Trace",
     "accuracy",
     "collect_moments",
+    "conformance",
     "criteria",
     "elimination_compensation",
     "forward",
+    "joint_shifts",
+    "linearization_error",
     "loss_gradient",
     "mean_loss",
+    "obc_update",
+    "obs_update",
     "oracle",
     "prune",
     "prune_iteratively",

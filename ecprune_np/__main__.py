@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
-from . import __version__
-from .demo import add_demo_arguments
+from . import __version__, demo, equations
+from .conformance import _cli as conformance
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 1 for bad input, with its message on standard error."""
-    parser = argparse.ArgumentParser(prog="python -m ecprune_np", description="Elimination-compensation pruning.")
+    parser = argparse.ArgumentParser(
+        prog="python -m ecprune_np", description="The reference for elimination-compensation pruning."
+    )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    add_demo_arguments(commands)
+    demo.add_arguments(commands)
+    conformance.add_arguments(commands)
+    equations.add_arguments(commands)
     options = parser.parse_args(arguments)
     try:
-        return int(options.run(options))
+        code = int(options.run(options))
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # the reader of a pipe, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except (ValueError, TypeError, OSError) as error:
         print(f"{parser.prog} {options.command}: {error}", file=sys.stderr)
         return 1

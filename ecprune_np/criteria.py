@@ -12,8 +12,9 @@ from .losses import loss_gradient
 from .mlp import MLP, forward
 from .scores import Scores, elimination_compensation
 from .scores import uncompensated as obd
+from .surgeon import obc, obs
 
-__all__ = ["elimination_compensation", "gradient_magnitude", "magnitude", "obd", "random", "wanda"]
+__all__ = ["elimination_compensation", "gradient_magnitude", "magnitude", "obc", "obd", "obs", "random", "wanda"]
 
 Array = npt.NDArray[Any]
 

@@ -54,7 +54,7 @@ class Row:
     accuracy_after: float | None
 
 
-def add_demo_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command `demo`."""
     parser = commands.add_parser(
         "demo",
@@ -87,7 +87,8 @@ def run(options: argparse.Namespace) -> int:
     print(f"{'network':<8} {mlp}, {mlp.n_weights:,} weights")
     print(f"{'data':<8} {len(data.x_train):,} training and {len(data.x_test):,} test samples")
     agreements = check_against_oracles(mlp, data.x_train[:N_CHECKED])
-    print(f"\n{agreement_table(mlp, agreements)}\n")
+    print(f"\n{agreement_table(mlp, agreements)}")
+    print(f"{certified_digits(mlp, data.x_train[:N_CHECKED])}\n")
     dense, rows, iterative = compare(mlp, data, loss, sparsities, options.seed)
     print(result_table(dense, rows))
     if options.json is not None:
@@ -124,6 +125,13 @@ def trusted(mlp: MLP, agreement: Agreement) -> bool:
     if agreement.estimate is not None:
         expected = min(expected, np.floor(agreement.estimate))
     return min(agreement.importance, agreement.bias_shift) >= expected
+
+
+def certified_digits(mlp: MLP, x: Array) -> str:
+    """How many weights have digits enough to be trusted, from the same formulas in a wider format (EC-9.5)."""
+    if np.finfo(mlp.dtype).eps <= np.finfo(np.longdouble).eps:
+        return f"no format here is wider than {mlp.dtype}, so its digits are not certified"
+    return f"certified: {oracle.certify(mlp, x)}"
 
 
 def compare(

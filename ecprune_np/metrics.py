@@ -31,7 +31,7 @@ def softmax_cotangents(outputs: Array) -> Array:
 
 
 def fisher_cotangents(outputs: Array) -> Array:
-    """c_r = √p_r (e_r − p), so that M = diag p − p pᵀ: twice the second-order KL divergence (EC-4.3)."""
+    """c_r = √p_r (e_r − p), so that M = diag p − p pᵀ: twice the second-order KL divergence (EC-4.3, EC-4.6)."""
     p = softmax(outputs)
     return np.sqrt(p).T[:, :, np.newaxis] * _unit_minus(p)
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import reduce
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from . import _checks
+from ._files import load_arrays, save_arrays
 from .losses import targets
 from .metrics import Metric, check_metric, cotangents
-from .mlp import MLP, forward, pullback
+from .mlp import MLP, Trace, forward
 
 Array = npt.NDArray[Any]
 
-BATCH_BYTES = 2**26  # what a batch's pullback may take where no batch size is given
+BATCH_BYTES = 2**26  # what a batch may take where no batch size is given
 OFFSET_STDS = 4  # a column is centred where its mean is this many standard deviations from zero
 CANCELLATION = 1e-6  # where the one-pass variance keeps less of the square, two passes replace it
 
@@ -95,76 +100,219 @@ class Moments:
         if ours != theirs:
             raise ValueError(f"other: expected moments with layers {ours}, got {theirs}")
         total = self.total_weight + other.total_weight
+        if not total < np.inf:
+            raise ValueError(f"other: expected a finite sum of weights, got {self.total_weight} + {other.total_weight}")
         share = other.total_weight / total
         layers = tuple(a.merge(b, share) for a, b in zip(self.layers, other.layers))
         return Moments(layers, self.n_samples + other.n_samples, total)
 
+    def save(self, file: str | os.PathLike[str]) -> None:
+        """Write `sensitivity_0, reference_0, ..., n_samples, total_weight` to an .npz file, whole or not at all."""
+        arrays = {f"{name}_{l}": getattr(m, name) for l, m in enumerate(self.layers) for name in _FIELDS}
+        counts = {"n_samples": np.array(self.n_samples), "total_weight": np.array(self.total_weight)}
+        save_arrays(file, arrays | counts)
+
+    @classmethod
+    def load(cls, file: str | os.PathLike[str]) -> Moments:
+        """Read moments from an .npz file as `save` writes it; nothing is ever unpickled.
+
+        Raises ValueError that names the file and the array that is missing or wrong.
+        """
+        arrays = load_arrays(file)
+        n_layers = max(1, sum(name.startswith("variance_") for name in arrays))
+        names = [f"{name}_{l}" for l in range(n_layers) for name in _FIELDS]
+        for name in [*names, "n_samples", "total_weight"]:
+            if name not in arrays:
+                raise ValueError(f"{Path(file)}: expected moments, {name} is missing")
+            _checks.real_array(f"{Path(file)}: {name}", arrays[name])
+        layers = [LayerMoments(*(arrays[f"{name}_{l}"] for name in _FIELDS)) for l in range(n_layers)]
+        for l, m in enumerate(layers):
+            n_out, n_in = m.variance.shape if m.variance.ndim == 2 else (-1, -1)
+            shapes = (m.sensitivity.shape, m.reference.shape, m.offset.shape)
+            if shapes != ((n_out,), (n_in,), (n_out, n_in)) or (m.variance < 0).any() or (m.sensitivity < 0).any():
+                raise ValueError(f"{Path(file)}: expected moments, layer {l} has other shapes or a negative variance")
+        return cls(tuple(layers), int(arrays["n_samples"]), float(arrays["total_weight"]))
+
+
+_FIELDS = tuple(field.name for field in fields(LayerMoments))
+
+
+class Batch(NamedTuple):
+    """A batch of a stream: samples x of shape (N, n_0), where needed their weights (N,) and targets y."""
+
+    x: npt.ArrayLike
+    sample_weight: npt.ArrayLike | None = None
+    y: npt.ArrayLike | None = None
+
+
+class BatchError(ValueError):
+    """A batch was bad or did not come: `batch` is its number, `moments` those of all batches before it, or None."""
+
+    def __init__(self, message: str, batch: int, moments: Moments | None) -> None:
+        super().__init__(message)
+        self.batch = batch
+        self.moments = moments
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return BatchError, (str(self), self.batch, self.moments)
+
 
 def collect_moments(
     mlp: MLP,
-    x: npt.ArrayLike,
+    x: npt.ArrayLike | Iterable[npt.ArrayLike | Batch],
     metric: Metric = "output",
     *,
     sample_weight: npt.ArrayLike | None = None,
     batch_size: int | None = None,
     y: npt.ArrayLike | None = None,
     loss: str = "mse",
+    n_samples: int | None = None,
 ) -> Moments:
     """S_i, μ_ij and v_ij over the samples, batch by batch (EC-3, EC-7).
 
-    x has shape (N, n_0), `sample_weight` shape (N,).  `metric` is "output", "softmax", "fisher",
-    "loss" (the first-order change of `loss` at targets `y`) or a callable from outputs (N, K) to
-    cotangents (R, N, K).  The result depends on `batch_size` by rounding only; by default a batch
-    takes about 64 MB.  Raises ValueError for bad input and for an overflow.
+    x has shape (N, n_0), `sample_weight` shape (N,); x may be a `numpy.memmap`, only one batch of it is in memory.
+    Or x is an iterator of batches, each an array or a `Batch`, which carries its own weights and targets: a list of
+    arrays is passed as `iter(list)`.  `n_samples` is how many samples are expected, if that is known.
+    `metric` is "output", "softmax", "fisher", "loss" (the first-order change of `loss` at targets `y`) or a
+    callable from outputs (N, K) to cotangents (R, N, K).  The result depends on `batch_size` by rounding only; by
+    default a batch takes about 64 MB, or as much as the network if that is more.
+
+    Raises ValueError for bad input and for an overflow.  From a batch on it is a `BatchError`, which has the number
+    of the batch and the `moments` of those before it: save them, and merge them with those of the rest.
     """
     _checks.instance("mlp", mlp, MLP)
-    x = _checks.samples("x", x, mlp.sizes[0], mlp.dtype)
-    check_metric(metric, mlp.sizes[-1], y is not None)
-    y = None if y is None else targets(y, loss, len(x), mlp.sizes[-1], mlp.dtype)
-    weight = np.ones(len(x), mlp.dtype)
-    if sample_weight is not None:
-        weight = _checks.sample_weights(sample_weight, len(x), mlp.dtype)
     size = _default_batch_size(mlp) if batch_size is None else _checks.integer("batch_size", batch_size, 1)
+    batches = _batches(mlp, x, metric, sample_weight, y, loss, size)
     moments: Moments | None = None
-    for start in range(0, len(x), size):
-        batch = slice(start, start + size)
-        if weight[batch].any():
-            part = _batch_moments(mlp, x[batch], weight[batch], metric, None if y is None else y[batch], loss)
-            moments = part if moments is None else moments.merge(part)
-    assert moments is not None  # some weight is positive
-    return Moments(moments.layers, len(x), moments.total_weight)
+    number = seen = 0  # batches that are done, and their samples
+    try:
+        for batch in batches:
+            part, n = _batch_moments(mlp, batch, metric, loss, size)
+            moments = part if moments is None else moments if part is None else moments.merge(part)
+            number, seen = number + 1, seen + n
+        if seen == 0 or n_samples not in (None, seen):
+            raise ValueError(f"x: expected {n_samples or 'samples'}, got {seen} in all before the iterator ended")
+        if moments is None:
+            raise ValueError("sample_weight: expected a positive, finite sum, got 0.0")
+    except Exception as error:
+        kind = "" if isinstance(error, (TypeError, ValueError)) else f"{type(error).__name__}: "
+        done = None if moments is None else Moments(moments.layers, seen, moments.total_weight)
+        raise BatchError(f"{kind}{error}, in batch {number}", number, done) from error
+    return Moments(moments.layers, seen, moments.total_weight)
 
 
 def _default_batch_size(mlp: MLP) -> int:
-    """As many samples as BATCH_BYTES hold of the pullback's derivatives, with one cotangent an output."""
-    per_sample = mlp.sizes[-1] * sum(mlp.sizes[1:]) * mlp.dtype.itemsize
-    return max(1, BATCH_BYTES // per_sample)
+    """As many samples as BATCH_BYTES, or the network's own size, hold: four arrays a layer, and the cotangents.
+
+    A merge costs a few passes over the parameters, so a batch is to be at least as large as they are.
+    """
+    per_sample = 4 * (sum(mlp.sizes) + mlp.sizes[-1] ** 2) * mlp.dtype.itemsize
+    return max(1, max(BATCH_BYTES, mlp.n_weights * mlp.dtype.itemsize) // per_sample)
 
 
-def _batch_moments(mlp: MLP, x: Array, weight: Array, metric: Metric, y: Array | None, loss: str) -> Moments:
+def _batches(
+    mlp: MLP,
+    x: Any,
+    metric: Metric,
+    sample_weight: npt.ArrayLike | None,
+    y: npt.ArrayLike | None,
+    loss: str,
+    size: int,
+) -> Iterator[Batch]:
+    """The batches of a stream, or the slices of an array with the weights and targets that belong to them."""
+    if isinstance(x, Iterable) and not isinstance(x, (Sequence, Mapping)) and not hasattr(x, "__array__"):
+        check_metric(metric, mlp.sizes[-1], has_targets=True)  # a batch that has none says so
+        for name, value in (("sample_weight", sample_weight), ("y", y)):
+            if value is not None:
+                raise ValueError(f"{name}: expected None beside an iterator, whose batches carry their own (Batch)")
+        return (batch if isinstance(batch, Batch) else Batch(batch) for batch in x)
+    if not hasattr(x, "shape") or not hasattr(x, "dtype"):
+        x = np.asarray(x)
+    if len(x.shape) != 2 or x.shape[1] != mlp.sizes[0] or len(x) == 0:
+        _checks.samples("x", x, mlp.sizes[0], mlp.dtype)  # raises
+    _checks.real_array("x", x[:0], mlp.dtype)
+    check_metric(metric, mlp.sizes[-1], y is not None)
+    y = None if y is None else targets(y, loss, len(x), mlp.sizes[-1], mlp.dtype)
+    if sample_weight is not None:
+        sample_weight = _checks.sample_weights(sample_weight, len(x), mlp.dtype)
+    return _slices(x, mlp.dtype, sample_weight, y, size)
+
+
+def _slices(x: Array, dtype: Any, weight: Array | None, y: Array | None, size: int) -> Iterator[Batch]:
+    for start in range(0, len(x), size):
+        part = slice(start, start + size)
+        given = np.asarray(x[part])
+        with np.errstate(over="ignore"):  # reported just below
+            rows = given.astype(dtype, copy=False)
+        finite = np.isfinite(rows)
+        if not finite.all():
+            i, j = (int(index) for index in np.argwhere(~finite)[0])
+            cast = f" as {rows.dtype}" if np.isfinite(given[i, j]) else ""
+            raise ValueError(f"x: not finite at [{start + i}, {j}] ({given[i, j]}{cast})")
+        yield Batch(rows, None if weight is None else weight[part], None if y is None else y[part])
+
+
+def _batch_moments(mlp: MLP, batch: Batch, metric: Metric, loss: str, size: int) -> tuple[Moments | None, int]:
+    """The moments of a batch, `size` samples at a time, or None where all weights are zero; and its length."""
+    x = _checks.samples("x", batch.x, mlp.sizes[0], mlp.dtype)
+    y = None if batch.y is None else targets(batch.y, loss, len(x), mlp.sizes[-1], mlp.dtype)
+    weight = np.ones(len(x), mlp.dtype)
+    if batch.sample_weight is not None:
+        weight = _checks.real_array("sample_weight", batch.sample_weight, mlp.dtype)
+        if weight.shape != (len(x),) or weight.any():  # zeros alone are allowed here
+            weight = _checks.sample_weights(weight, len(x), mlp.dtype)
+    parts = [slice(start, start + size) for start in range(0, len(x), size)]
+    moments = [
+        _moments_at_once(mlp, x[part], weight[part], metric, None if y is None else y[part], loss)
+        for part in parts
+        if weight[part].any()
+    ]
+    return (reduce(Moments.merge, moments) if moments else None), len(x)
+
+
+def _moments_at_once(mlp: MLP, x: Array, weight: Array, metric: Metric, y: Array | None, loss: str) -> Moments:
     trace = forward(mlp, x)
-    derivatives = pullback(mlp, trace, cotangents(metric, trace.outputs, y, loss))
-    total = float(weight.sum())
+    c = cotangents(metric, trace.outputs, y, loss)
+    share = (weight / weight.sum())[:, np.newaxis]
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # overflow is raised below
-        sensitivities = [np.einsum("rni,rni->ni", g, g) * (weight / weight.sum())[:, np.newaxis] for g in derivatives]
-        layers = tuple(_layer_moments(s, a) for s, a in zip(sensitivities, trace.inputs))
+        layers = tuple(_layer_moments(s * share, a) for s, a in zip(_sensitivities(mlp, trace, c), trace.inputs))
         _checks.no_overflow("moments", [m.variance + m.sensitivity[:, np.newaxis] * m.mean**2 for m in layers])
-    return Moments(layers, len(x), total)
+    return Moments(layers, len(x), float(weight.sum()))
+
+
+def _sensitivities(mlp: MLP, trace: Trace, cotangents: Array) -> list[Array]:
+    """s_i = Σ_r (c_rᵀ J_i)², per layer (N, n_l): `pullback` one cotangent at a time, its squares summed up (EC-3.9).
+
+    No array has an axis r, and the first layer's σ', which the pullback needs no further, is taken out of the sum.
+    """
+    slopes = [mlp.layer_activation(l).derivative(z) for l, z in enumerate(trace.preactivations)]
+    buffers = [np.empty_like(z) for z in trace.preactivations]
+    squares = [buffers[0], *(np.empty_like(z) for z in trace.preactivations[1:])]  # the first layer's g has no other use
+    sums = [np.zeros_like(z) for z in trace.preactivations]
+    for g in cotangents:
+        for l in reversed(range(mlp.n_layers)):
+            if l < mlp.n_layers - 1:
+                g = np.matmul(g, mlp.weights[l + 1], out=buffers[l])
+            if l > 0:
+                g = np.multiply(g, slopes[l], out=buffers[l])
+            sums[l] += np.square(g, out=squares[l])
+    sums[0] *= slopes[0]
+    sums[0] *= slopes[0]  # twice, for the square alone may underflow
+    return sums
 
 
 def _layer_moments(s: Array, a: Array) -> LayerMoments:
     """S_i = Σ_n s_ni, and the mean and variance of the columns of a under the weights s_ni / S_i (EC-7.3)."""
     reference = _reference(a)
-    centred = a - reference
+    centred = a - reference if reference.any() else a
     sensitivity = s.sum(axis=0)
-    alive = sensitivity[:, np.newaxis] > 0
     offset = np.zeros((s.shape[1], a.shape[1]), s.dtype)
-    np.divide(s.T @ centred, sensitivity[:, np.newaxis], out=offset, where=alive)
+    np.divide(s.T @ centred, sensitivity[:, np.newaxis], out=offset, where=sensitivity[:, np.newaxis] > 0)
     square = s.T @ centred**2
     variance = square - sensitivity[:, np.newaxis] * offset**2
     cancelled = variance < CANCELLATION * square
     for i in np.flatnonzero(cancelled.any(axis=1)):
-        offset[i, cancelled[i]], variance[i, cancelled[i]] = _two_pass(s[:, i], centred[:, cancelled[i]])
+        offset[i, cancelled[i]], variance[i, cancelled[i]] = _two_pass(s[:, i], centred, cancelled[i])
     return LayerMoments(sensitivity, reference, offset, variance)
 
 
@@ -174,18 +322,17 @@ def _reference(a: Array) -> Array:
     A constant column is its own mean exactly.  A column near zero stays as it is, so that the zeros of
     a rectifier stay zeros and the error is relative to E[s a²].
     """
-    first = a[0]
-    shifted = a - first
-    mean = shifted.mean(axis=0)
-    std = (shifted - mean).std(axis=0)
-    mean += first
-    return np.where(np.abs(mean) > OFFSET_STDS * std, mean, 0)
+    square = np.einsum("nj,nj->j", a, a) / len(a)
+    far = (1 + OFFSET_STDS**2) * a.mean(axis=0) ** 2 > OFFSET_STDS**2 * square  # the variance is square − mean²
+    reference = np.zeros_like(a[0])
+    reference[far] = a[0, far] + (a[:, far] - a[0, far]).mean(axis=0)
+    return reference
 
 
-def _two_pass(s: Array, a: Array) -> tuple[Array, Array]:
-    """The mean of a's columns weighted by s, and their variance about it, in two passes (EC-3.3, EC-3.4)."""
+def _two_pass(s: Array, a: Array, columns: Array) -> tuple[Array, Array]:
+    """The mean of some columns of a weighted by s, and their variance about it, in two passes (EC-3.3, EC-3.4)."""
     seen = s > 0
-    s, a = s[seen], a[seen]
+    s, a = s[seen], a[np.ix_(seen, columns)]
     first = a[0]
     mean = first + (s @ (a - first)) / s.sum()
     return mean, s @ (a - mean) ** 2

@@ -10,12 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _checks
+from .joint import joint_shifts
 from .metrics import Metric
 from .mlp import MLP
 from .scores import Scores, elimination_compensation
 
 Array = npt.NDArray[Any]
 Masks = tuple[npt.NDArray[np.bool_], ...]
+
+COMPENSATIONS = ("independent", "joint", "refit")
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,10 +43,18 @@ def prune(
     *,
     masks: Sequence[npt.NDArray[np.bool_]] | None = None,
     compensation: str | None = "independent",
+    x: npt.ArrayLike | None = None,
+    metric: Metric = "output",
+    sample_weight: npt.ArrayLike | None = None,
+    y: npt.ArrayLike | None = None,
+    loss: str = "mse",
 ) -> Pruned:
     """Remove the round(sparsity · n) weights of lowest importance and shift the biases (EC-5.1).
 
-    b_i gets Σ_{j removed} δ*_ij, or nothing with `compensation=None`.  Ties go by (layer, row, column).
+    `compensation` is "independent": b_i gets Σ_{j removed} δ*_ij; "joint": all biases get the shifts that are
+    optimal together to first order (EC-5.3); "refit": the best of these and of no shift, and from there the best
+    biases that a search finds (EC-5.4); or None.  "joint" and "refit" need samples x, and take the arguments of
+    `collect_moments`.  Ties go by (layer, row, column).
     `scope` is "global", or "layer" for the same sparsity in each.  `masks` (True = kept) are the masks of
     a network that is pruned already: what they removed stays removed and counts.
 
@@ -54,14 +65,31 @@ def prune(
     _checks.number("sparsity", sparsity, 0, 1)
     _checks.one_of("scope", scope, ("global", "layer"))
     if compensation is not None:
-        _checks.one_of("compensation", compensation, ("independent",))
+        _checks.one_of("compensation", compensation, COMPENSATIONS)
+        if compensation != "independent" and x is None:
+            raise ValueError(f'x: compensation "{compensation}" needs samples, got None')
     _checks.per_layer("scores.importance", scores.importance, mlp.shapes)
     kept = _all_kept(mlp) if masks is None else _checks.boolean_masks(masks, mlp.shapes)
     if scope == "global":
         new_masks = _keep_most_important(scores.importance, kept, sparsity)
     else:
         new_masks = tuple(_keep_most_important([i], [k], sparsity)[0] for i, k in zip(scores.importance, kept))
-    return Pruned(_remove(mlp, scores, kept, new_masks, compensation), new_masks)
+    removed = tuple(k & ~m for k, m in zip(kept, new_masks))
+    nothing = [np.zeros_like(b) for b in mlp.biases]
+    if compensation is None:
+        return _without(mlp, new_masks, nothing)
+    independent = [np.where(gone, d, 0).sum(axis=1) for gone, d in zip(removed, scores.bias_shift)]
+    if compensation == "independent" or x is None:
+        return _without(mlp, new_masks, independent)
+    joint = joint_shifts(mlp, x, [~gone for gone in removed], metric, sample_weight=sample_weight, y=y, loss=loss)
+    if compensation == "joint":
+        return _without(mlp, new_masks, joint)
+    from .oracle import refit_biases, true_change  # here, not above: the oracles use this module
+
+    starts = [_without(mlp, new_masks, shifts) for shifts in (independent, joint, nothing)]
+    changes = [true_change(s.mlp, mlp, x, metric, sample_weight=sample_weight, y=y, loss=loss) for s in starts]
+    best = starts[int(np.argmin(changes))]
+    return refit_biases(best, mlp, x, metric, sample_weight=sample_weight, y=y, loss=loss)
 
 
 def prune_iteratively(
@@ -120,14 +148,7 @@ def _keep_most_important(importance: Sequence[Array], kept: Sequence[npt.NDArray
     return tuple(m.reshape(k.shape) for m, k in zip(np.split(mask, ends[:-1]), kept))
 
 
-def _remove(mlp: MLP, scores: Scores, before: Masks, after: Masks, compensation: str | None) -> MLP:
-    """W_ij = 0 where removed, and b_i + Σ_{j newly removed} δ*_ij (EC-5.1)."""
-    weights = [np.where(mask, w, 0) for w, mask in zip(mlp.weights, after)]
-    biases = list(mlp.biases)
-    if compensation is not None:
-        newly = [b & ~a for b, a in zip(before, after)]
-        biases = [
-            b + np.where(gone, shift, 0).sum(axis=1).astype(mlp.dtype)
-            for b, gone, shift in zip(biases, newly, scores.bias_shift)
-        ]
-    return mlp.replace(weights, biases)
+def _without(mlp: MLP, masks: Masks, shifts: Sequence[Array]) -> Pruned:
+    """W_ij = 0 where removed, and b_i + δ_i (EC-5.1)."""
+    weights = [np.where(mask, w, 0) for w, mask in zip(mlp.weights, masks)]
+    return Pruned(mlp.replace(weights, [b + d.astype(mlp.dtype) for b, d in zip(mlp.biases, shifts)]), masks)

@@ -53,7 +53,7 @@ def elimination_compensation(
     y: npt.ArrayLike | None = None,
     loss: str = "mse",
 ) -> Scores:
-    """I_ij = w_ij² v_ij with the optimal shift δ*_ij = w_ij μ_ij (EC-3.3, EC-3.4).
+    """I_ij = w_ij² v_ij with the optimal shift δ*_ij = w_ij μ_ij (EC-3.2, EC-3.3, EC-3.4, EC-3.8, EC-6.2).
 
     Takes samples x of shape (N, n_0), with the arguments of `collect_moments`, or moments that were
     collected before.  Raises ValueError where the moments belong to another network, or on overflow.
@@ -75,7 +75,7 @@ def uncompensated(
     y: npt.ArrayLike | None = None,
     loss: str = "mse",
 ) -> Scores:
-    """R_ij = w_ij² E[s_i a_j²], what is lost without a shift: Optimal Brain Damage (EC-3.5).
+    """R_ij = w_ij² E[s_i a_j²], what is lost without a shift: Optimal Brain Damage (EC-3.5, EC-3.6, EC-6.4).
 
     Arguments and errors as `elimination_compensation`.
     """
@@ -108,7 +108,8 @@ def _moments_of(
 def _square_times(w: Array, v: Array) -> Array:
     """w² v, in the order that neither underflows nor overflows where the product does not."""
     with np.errstate(over="ignore", under="ignore"):
-        return w * (w * v)
+        product: Array = w * (w * v)
+    return product
 
 
 def _finite_scores(importance: list[Array], bias_shift: list[Array]) -> Scores:

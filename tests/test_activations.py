@@ -13,7 +13,7 @@ import ecprune_np as ec
 
 DTYPES = [np.float32, np.float64, np.longdouble]
 Z = np.concatenate([np.linspace(-6, 6, 97), [-1e-9, 1e-9, 0.0]])
-LABELS = "identity relu leaky_relu elu sigmoid tanh softplus sin silu gelu".split()
+LABELS = ["identity", "relu", "leaky_relu", "elu", "sigmoid", "tanh", "softplus", "sin", "silu", "gelu"]
 
 
 @pytest.mark.parametrize("name", LABELS, ids=[f"EC-10.{k} {name}" for k, name in enumerate(LABELS, 1)])

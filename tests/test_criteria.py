@@ -41,7 +41,7 @@ def test_random_is_reproducible_and_uniform() -> None:
     mlp = ec.MLP.initialize([50, 40])
     first, again, other = (ec.criteria.random(mlp, seed).importance[0] for seed in (1, 1, 2))
     assert (first == again).all() and (first != other).any()
-    assert 0 <= first.min() and first.max() < 1
+    assert first.min() >= 0 and first.max() < 1
     assert first.mean() == pytest.approx(0.5, abs=0.03)
 
 

@@ -94,6 +94,16 @@ def test_the_demo_prunes_the_users_own_regression(
     assert "MLP(3-5-1, 'gelu', 'identity', float64)" in out
 
 
+def test_digits_are_certified_where_a_wider_format_exists() -> None:
+    assert demo.certified_digits(make([2, 2], dtype=np.longdouble).mlp, np.ones((1, 2))).startswith("no format here")
+    weak = make([2, 3, 1], dtype=np.float32)
+    offset = np.float32(1e5) + weak.x  # float32 keeps two digits of what varies here
+    mlp = weak.mlp.replace([weak.mlp.weights[0] * np.float32(1e-5), weak.mlp.weights[1]], weak.mlp.biases)
+    text = demo.certified_digits(mlp, offset)
+    count = int(text.removeprefix("certified: ").split()[0])
+    assert count < 9 and text.startswith(f"certified: {count} of 9 weights have 6 digits or more"), text
+
+
 def test_the_demo_trains_a_regression(regression: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "--data", str(regression), "--hidden", "6", "--sparsities", "0.2"]) == 0
     assert "MLP(3-6-1, 'relu'" in capsys.readouterr().out
@@ -111,9 +121,7 @@ def test_the_demo_trains_a_regression(regression: Path, capsys: pytest.CaptureFi
         (["--model", "missing.npz", "--hidden", "8"], "--hidden: expected without --model, whose widths are given"),
     ],
 )
-def test_bad_arguments_are_named(
-    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_bad_arguments_are_named(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", *arguments]) == 1
     assert capsys.readouterr().err == f"python -m ecprune_np demo: {message}\n"
 
@@ -169,6 +177,14 @@ def test_best_to_save_is_the_sparsest_good_one() -> None:
     plain = [demo.Row(s, "EC iterative", 1, None, 0.1 + s, None) for s in (0.005, 0.4)]
     assert demo.best_to_save(demo.Row(0.0, "dense", 0.1, None, 0.1, None), plain) == 0.005
     assert demo.result_table(dense, plain).count("EC iterative") == 2
+
+
+def test_a_pipe_that_closes_early_is_no_error() -> None:
+    command = [sys.executable, "-m", "ecprune_np", "equations"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+        run.stdout.close()
+        assert run.stderr.read() == b""
+    assert run.returncode == 141
 
 
 def test_the_command_line_runs_as_a_module_and_without_scipy_at_import() -> None:

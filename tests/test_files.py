@@ -67,7 +67,7 @@ def test_a_file_that_is_no_network_is_named(tmp_path: Path) -> None:
         ec.MLP.load(file)
     make([2, 1]).mlp.save(file)
     file.write_bytes(file.read_bytes()[:-30])
-    with pytest.raises(ValueError, match="expected an .npz file"):
+    with pytest.raises(ValueError, match=r"expected an \.npz file"):
         ec.MLP.load(file)
 
 
@@ -79,9 +79,9 @@ def test_nothing_is_ever_unpickled(tmp_path: Path) -> None:
     np.savez(tmp_path / "bomb.npz", weights_0=np.array([Bomb()], object), biases_0=np.zeros(1))
     (tmp_path / "plain.npz").write_bytes(pickle.dumps(Bomb()))
     for name in ("bomb.npz", "plain.npz"):
-        with pytest.raises(ValueError, match="expected an .npz file of plain arrays"):
+        with pytest.raises(ValueError, match=r"expected an \.npz file of plain arrays"):
             ec.MLP.load(tmp_path / name)
-        with pytest.raises(ValueError, match="expected an .npz file of plain arrays"):
+        with pytest.raises(ValueError, match=r"expected an \.npz file of plain arrays"):
             load_dataset(tmp_path / name)
     assert not (tmp_path / "exploded").exists()
 
@@ -118,7 +118,10 @@ def test_the_embedded_digits_are_digits() -> None:
     ("arrays", "message"),
     [
         ({"x_train": np.ones((2, 3))}, "expected arrays x_train, y_train, x_test, y_test, y_train is missing"),
-        ({"x_train": np.ones((2, 3)), "y_train": np.ones(3)}, "expected as many rows in x_train as in y_train, got 2 and 3"),
+        (
+            {"x_train": np.ones((2, 3)), "y_train": np.ones(3)},
+            "expected as many rows in x_train as in y_train, got 2 and 3",
+        ),
         ({"x_train": np.array("abc"), "y_train": np.ones(3)}, "expected x_train to hold numbers, got <U3"),
     ],
 )
@@ -162,11 +165,15 @@ def test_missing_or_false_mnist_is_named(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.delenv("ECPRUNE_MNIST", raising=False)
     with pytest.raises(ValueError, match="ECPRUNE_MNIST") as caught:
         load_mnist()
-    assert "t10k-labels-idx1-ubyte[.gz]  MD5 of the uncompressed bytes 27ae3e4e09519cfbb04c329615203637" in str(caught.value)
+    assert "t10k-labels-idx1-ubyte[.gz]  MD5 of the uncompressed bytes 27ae3e4e09519cfbb04c329615203637" in str(
+        caught.value
+    )
     with pytest.raises(ValueError, match=r"train-images-idx3-ubyte \(or train-images-idx3-ubyte\.gz\) is missing in"):
         load_mnist(tmp_path)
     (tmp_path / "train-images-idx3-ubyte").write_bytes(idx(np.zeros((2, 2), np.uint8)))
-    with pytest.raises(ValueError, match="expected MD5 6bbc9ace898e44ae57da46a324031adb of the uncompressed bytes, got"):
+    with pytest.raises(
+        ValueError, match="expected MD5 6bbc9ace898e44ae57da46a324031adb of the uncompressed bytes, got"
+    ):
         load_mnist(tmp_path)
 
 

@@ -33,7 +33,9 @@ def test_merge_is_the_union_in_any_order(d: Drawn, random: object) -> None:
     """EC-7.4."""
     n = len(d.x)
     parts = [
-        ec.collect_moments(d.mlp, d.x[k::3], sample_weight=d.sample_weight[k::3]) for k in range(3) if len(d.x[k::3]) > 0
+        ec.collect_moments(d.mlp, d.x[k::3], sample_weight=d.sample_weight[k::3])
+        for k in range(3)
+        if len(d.x[k::3]) > 0
     ]
     whole = ec.collect_moments(d.mlp, d.x, sample_weight=d.sample_weight)
     for order in (parts, parts[::-1]):

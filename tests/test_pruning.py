@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -103,7 +105,7 @@ def test_iterative_pruning_ends_where_it_should(d: Drawn, scope: str, steps: int
     one_shot = ec.prune(d.mlp, ec.elimination_compensation(d.mlp, d.x), sparsity, scope)
     assert n_removed(pruned) == n_removed(one_shot)
     assert len(seen) == steps
-    for earlier, later in zip(seen, seen[1:]):
+    for earlier, later in pairwise(seen):
         assert all((e | ~l).all() for e, l in zip(earlier.masks, later.masks))
     for w, mask, dense in zip(pruned.mlp.weights, pruned.masks, d.mlp.weights):
         assert (w == np.where(mask, dense, 0)).all()

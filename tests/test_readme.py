@@ -47,5 +47,7 @@ def test_ci_calls_the_readmes_test_command_first() -> None:
     ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert len(commands) == 1
     wanted = [part.strip() for part in commands[0].replace(".venv/bin/", '"$bin/').split("&&")[1:]]
-    executed = [line.replace('pip" install --quiet', 'pip" install') for line in ci.splitlines() if line.startswith('"$bin')]
+    executed = [
+        line.replace('pip" install --quiet', 'pip" install') for line in ci.splitlines() if line.startswith('"$bin')
+    ]
     assert [line.replace('"', "") for line in executed[:2]] == [part.replace('"', "") for part in wanted]

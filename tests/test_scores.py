@@ -261,7 +261,10 @@ def test_fisher_is_twice_the_divergence_to_second_order() -> None:
         biases = [b.copy() for b in mlp.biases]
         weights[0][1, 2] = 0
         biases[0][1] += scores.bias_shift[0][1, 2]
-        p, q = (np.exp(f - np.log(np.exp(f).sum(axis=1, keepdims=True))) for f in (mlp(d.x), mlp.replace(weights, biases)(d.x)))
+        p, q = (
+            np.exp(f - np.log(np.exp(f).sum(axis=1, keepdims=True)))
+            for f in (mlp(d.x), mlp.replace(weights, biases)(d.x))
+        )
         divergence = np.mean(np.sum(p * np.log(p / q), axis=1))
         ratios.append(abs(divergence / (scores.importance[0][1, 2] / 2) - 1))
     order = np.log10(ratios[0] / ratios[2]) / 2

@@ -79,9 +79,11 @@ def evaluate_from(mlp: MLP, layer: int, z: Array) -> Array:
 def inputs_and_preactivations(mlp: MLP, x: Array) -> tuple[list[Array], list[Array]]:
     """What each layer receives, and what it makes of it before its activation."""
     inputs, preactivations = [x], []
-    for l in range(mlp.n_layers):
-        preactivations.append(inputs[l] @ mlp.weights[l].T + mlp.biases[l])
-        inputs.append(mlp.layer_activation(l).value(preactivations[l]))
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # overflow is raised below
+        for l in range(mlp.n_layers):
+            preactivations.append(inputs[l] @ mlp.weights[l].T + mlp.biases[l])
+            inputs.append(mlp.layer_activation(l).value(preactivations[l]))
+    _checks.no_overflow("forward", [*preactivations, inputs[-1]])
     return inputs[:-1], preactivations
 
 
@@ -98,10 +100,12 @@ def embedding(p: Problem, outputs: Array) -> Array:
     if p.metric == "loss":
         assert p.y is not None
         if p.loss == "mse":
-            return ((outputs - p.y) ** 2).mean(axis=-1, keepdims=True)
+            squared: Array = ((outputs - p.y) ** 2).mean(axis=-1, keepdims=True)
+            return squared
         shifted = outputs - outputs.real.max(axis=-1, keepdims=True)
         log_sum = np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
-        return (p.y * (log_sum - shifted)).sum(axis=-1, keepdims=True)
+        entropy: Array = (p.y * (log_sum - shifted)).sum(axis=-1, keepdims=True)
+        return entropy
     return outputs
 
 
@@ -120,7 +124,8 @@ def _probabilities(outputs: Array) -> Array:
     e = np.exp(difference - largest[..., np.newaxis])
     r = np.arange(outputs.shape[-1])
     e[..., r, r] = own  # e^(f_r − f_r), a constant: no imaginary part enters
-    return own / e.sum(axis=-1)
+    probabilities: Array = own / e.sum(axis=-1)
+    return probabilities
 
 
 def two_pass_moments(weight: Array, s: Array, a: Array) -> tuple[Any, Any]:

@@ -48,7 +48,8 @@ def loops(
 
 def slope(mlp: MLP, layer: int, z: Array) -> Array:
     """σ'(z) from σ's values alone: Im σ(z + ih)/h."""
-    return mlp.layer_activation(layer).value(z + 1j * STEP).imag / z.dtype.type(STEP)
+    derivative: Array = mlp.layer_activation(layer).value(z + 1j * STEP).imag / z.dtype.type(STEP)
+    return derivative
 
 
 def output_derivative(mlp: MLP, slopes: list[Array], layer: int, i: int) -> Array:

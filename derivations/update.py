@@ -1,0 +1,175 @@
+"""Bring the table in README.md and ecprune_np/equations.json in step with the pages, the code and the tests.
+
+    python derivations/update.py
+
+An equation is a display `$$ ... \\tag{EC-n.m} $$` under a comment `<!-- EC-n.m name: statement -->`.  It is
+implemented by the functions whose docstring cites its label, and by those named at the comment's end
+(`| in module.function`), which is where properties say of what they are properties.  It is tested by
+the tests that cite it in their name (`ec_n_m`), docstring or decorators.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = "ecprune_np"
+# wrong formulas on purpose, and prose about equations: they cite, and implement nothing
+NOT_IMPLEMENTATIONS = ("conformance/", "demo.py", "equations.py", "__main__.py")
+BEGIN, END = "<!-- equations: written by update.py -->", "<!-- end of equations -->"
+
+LABEL = re.compile(r"EC-(\d+(?:\.\d+)?)")
+RANGE = re.compile(r"EC-(\d+)\.(\d+) to EC-\1\.(\d+)")
+LABEL_IN_NAME = re.compile(r"(?:^|_)ec_(\d+)_(\d+)(?=_|$)")
+EQUATION = re.compile(
+    r"<!-- (?P<label>EC-[\d.]+) (?P<name>[^:\n]+): (?P<statement>[^\n|]+?)(?: \| in (?P<places>[^\n]+?))? -->\n"
+    r"\$\$\n(?P<latex>(?:(?!\$\$).)*?)\n?\\tag\{(?P<tag>EC-[\d.]+)\}\n\$\$\n",
+    re.DOTALL,
+)
+
+
+def labels(text: str) -> list[str]:
+    """The labels that a text cites, each once, ranges "EC-n.a to EC-n.b" spelt out."""
+    cited = list(LABEL.findall(text))
+    for page, first, last in RANGE.findall(text):
+        cited += [f"{page}.{m}" for m in range(int(first), int(last) + 1)]
+    return [f"EC-{label}" for label in dict.fromkeys(cited)]
+
+
+def pages() -> list[Path]:
+    """The pages, in reading order."""
+    return sorted((ROOT / "derivations").glob("[0-9][0-9]-*.md"))
+
+
+def defined() -> Iterator[dict[str, Any]]:
+    """Every equation as the pages define it, in reading order."""
+    for page in pages():
+        for match in EQUATION.finditer(page.read_text(encoding="utf-8")):
+            yield {**match.groupdict(), "page": page.relative_to(ROOT).as_posix()}
+
+
+def definitions(file: Path) -> Iterator[tuple[str, ast.AST, str]]:
+    """Every module, class and function of a Python file: dotted name, node and docstring."""
+
+    def walk(node: Any, name: str) -> Iterator[tuple[str, ast.AST, str]]:
+        yield name, node, ast.get_docstring(node) or ""
+        for child in node.body:
+            if isinstance(child, ast.ClassDef | ast.FunctionDef):
+                yield from walk(child, f"{name}.{child.name}".lstrip("."))
+
+    yield from walk(ast.parse(file.read_text(encoding="utf-8")), "")
+
+
+def implementations() -> dict[str, list[str]]:
+    """Label → the functions and classes of the package whose docstring cites it."""
+    found: dict[str, list[str]] = {}
+    for file in sorted((ROOT / PACKAGE).rglob("*.py")):
+        path = file.relative_to(ROOT / PACKAGE).as_posix()
+        if path.startswith(NOT_IMPLEMENTATIONS):
+            continue
+        module = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        for name, node, docstring in definitions(file):
+            if not isinstance(node, ast.Module):
+                for label in labels(docstring):
+                    found.setdefault(label, []).append(f"{module}.{name}")
+    return found
+
+
+def tests() -> dict[str, list[str]]:
+    """Label → the tests that cite it in their name, docstring or decorators."""
+    found: dict[str, list[str]] = {}
+    for file in sorted((ROOT / "tests").rglob("test_*.py")):
+        if file.name == "test_derivations.py":
+            continue
+        for name, node, docstring in definitions(file):
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                decorators = " ".join(ast.unparse(d) for d in node.decorator_list)
+                in_name = " ".join(f"EC-{n}.{m}" for n, m in LABEL_IN_NAME.findall(node.name))
+                for label in labels(f"{in_name} {docstring} {decorators}"):
+                    test = f"{file.relative_to(ROOT).as_posix()}::{name.replace('.', '::')}"
+                    found.setdefault(label, []).append(test)
+    return found
+
+
+def citations() -> dict[str, list[str]]:
+    """Label → the files that mention it anywhere: package, tests, examples, pages, README."""
+    found: dict[str, list[str]] = {}
+    files = [ROOT / "README.md"]
+    for folder in (PACKAGE, "tests", "examples", "derivations"):
+        files += [f for f in sorted((ROOT / folder).rglob("*")) if f.suffix in (".py", ".md", ".json")]
+    for file in files:
+        if file.exists() and file.name != "test_derivations.py":
+            for label in labels(file.read_text(encoding="utf-8")):
+                found.setdefault(label, []).append(file.relative_to(ROOT).as_posix())
+    return found
+
+
+def equations() -> list[dict[str, Any]]:
+    """What ecprune_np/equations.json has to hold."""
+    implemented, tested = implementations(), tests()
+    in_order = sorted(defined(), key=lambda e: [int(part) for part in e["label"].removeprefix("EC-").split(".")])
+    return [
+        {
+            "label": e["label"],
+            "name": e["name"],
+            "statement": e["statement"],
+            "latex": e["latex"],
+            "page": e["page"],
+            "implemented": [
+                f"{PACKAGE}.{place}"
+                for place in dict.fromkeys(implemented.get(e["label"], []) + re.findall(r"[\w.]+", e["places"] or ""))
+            ],
+            "tested": tested.get(e["label"], []),
+        }
+        for e in in_order
+    ]
+
+
+def json_text(entries: list[dict[str, Any]]) -> str:
+    return json.dumps(entries, indent=1, ensure_ascii=False) + "\n"
+
+
+def cell(names: list[str]) -> str:
+    """The first three names, and how many more the command line lists."""
+    more = [f"and {len(names) - 3} more"] if len(names) > 3 else []
+    return "<br>".join([*(f"`{name}`" for name in names[:3]), *more])
+
+
+def table(entries: list[dict[str, Any]]) -> str:
+    """The README's table: equation, what it says, functions, tests."""
+    lines = ["| equation | says | function | test |", "|---|---|---|---|"]
+    for e in entries:
+        page = e["page"].removeprefix("derivations/")
+        functions = cell([f.removeprefix(f"{PACKAGE}.") for f in e["implemented"]])
+        names = cell([t.removeprefix("tests/").replace(".py::", "::") for t in e["tested"]])
+        says = re.sub(r"([*_<\[\]])", r"\\\1", f"{e['name']}: {e['statement']}")
+        lines.append(f"| [{e['label']}]({page}) | {says} | {functions} | {names} |")
+    return "\n".join([BEGIN, *lines, END])
+
+
+def readme_text(entries: list[dict[str, Any]]) -> str:
+    """README.md with its table replaced."""
+    text = (ROOT / "derivations" / "README.md").read_text(encoding="utf-8")
+    before, rest = text.split(BEGIN)
+    return before + table(entries) + rest.split(END)[1]
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+    from ecprune_np._files import save_text
+
+    found = equations()
+    readme = readme_text(found)
+    save_text(ROOT / PACKAGE / "equations.json", json_text(found))
+    save_text(ROOT / "derivations" / "README.md", readme)
+    for e in found:
+        for key in ("implemented", "tested"):
+            if not e[key]:
+                print(f"{e['label']} {e['name']}: not {key}")
+    print(f"{len(found)} equations")

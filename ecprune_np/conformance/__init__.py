@@ -1,0 +1,28 @@
+"""Verify any implementation of EC, and say what is wrong with it (EC-3).
+
+A candidate is a callable `candidate(weights, biases, activation, x) -> (importance, bias_shift)`.
+"""
+
+from ._cases import Case, Reference, cases
+from ._diagnosis import Finding
+from ._mistakes import MISTAKES, Mistake
+from ._report import Report, check, check_case
+from ._vectors import check_vectors, write_vectors
+from ._verdict import Entry, Outcome, Result
+
+__all__ = [
+    "MISTAKES",
+    "Case",
+    "Entry",
+    "Finding",
+    "Mistake",
+    "Outcome",
+    "Reference",
+    "Report",
+    "Result",
+    "cases",
+    "check",
+    "check_case",
+    "check_vectors",
+    "write_vectors",
+]

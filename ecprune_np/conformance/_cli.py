@@ -1,0 +1,98 @@
+"""The commands `verify` and `vectors`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from .._files import save_json, save_text
+from ._cases import cases
+from ._html import page
+from ._report import LOW_ACCURACY, Report
+from ._vectors import ENDING, check_vectors, write_vectors
+from ._worker import CannotImport, check_in_worker
+
+CODES = "Exit code 0: conforms, or with low accuracy (1 with --strict); 1: does not conform"
+
+
+def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `verify` and `vectors write|check`, each with `run`: options -> exit code."""
+    verify = commands.add_parser(
+        "verify",
+        help="verify an implementation, and say what is wrong with it",
+        description="Run the conformance cases on a Python callable (weights, biases, activation, x) -> (importance, "
+        "bias_shift). Importing it RUNS THE MODULE'S CODE, in a process of its own. "
+        f"{CODES}; 2: the candidate cannot be imported.",
+    )
+    verify.add_argument("candidate", metavar="package.module:function", help="the callable; the module's code is run")
+    verify.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=60.0,
+        metavar="SECONDS",
+        help="a case that takes longer is stopped and fails; importing has no limit (default: 60)",
+    )
+    _add_outputs(verify)
+    verify.set_defaults(run=_verify)
+
+    vectors = commands.add_parser("vectors", help="the conformance cases as JSON files, for any language")
+    actions = vectors.add_subparsers(dest="action", required=True, metavar="write|check")
+    write = actions.add_parser("write", help="write DIR/<case>.json, one file a case, and a JSON schema")
+    write.add_argument("directory", metavar="DIR")
+    write.set_defaults(run=_write)
+    check = actions.add_parser(
+        "check",
+        help=f"judge the results DIR/<case>{ENDING}",
+        description=f'Judge DIR/<case>{ENDING}: {{"importance": [...], "bias_shift": [...]}}, '
+        f"a nested list a layer. {CODES}.",
+    )
+    check.add_argument("directory", metavar="DIR")
+    _add_outputs(check)
+    check.set_defaults(run=_check)
+
+
+def _add_outputs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write the report as JSON")
+    parser.add_argument(
+        "--html", metavar="FILE", type=Path, help="write the report as a page with a picture per failing case"
+    )
+    parser.add_argument("--strict", action="store_true", help="exit with 1 also for low accuracy")
+
+
+def _verify(options: argparse.Namespace) -> int:
+    try:
+        report = check_in_worker(options.candidate, cases(), options.timeout)
+    except CannotImport as error:
+        print(error, file=sys.stderr)
+        return 2
+    return _finish(report, options)
+
+
+def _write(options: argparse.Namespace) -> int:
+    count = write_vectors(options.directory)
+    print(f"{count} cases written to {options.directory}; put the results beside them as <case>{ENDING}")
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    return _finish(check_vectors(options.directory), options)
+
+
+def _finish(report: Report, options: argparse.Namespace) -> int:
+    if options.json:
+        save_json(options.json, report.to_dict())
+    if options.html:
+        save_text(options.html, page(report))
+    encoding = sys.stdout.encoding or "utf-8"
+    text = report.text(colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
+    print(text.encode(encoding, "replace").decode(encoding))  # a terminal without Greek letters gets question marks
+    return int(not report.ok or (options.strict and report.verdict == LOW_ACCURACY))
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a positive number of seconds, got {text}")
+    return seconds

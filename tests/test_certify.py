@@ -1,0 +1,169 @@
+"""Certified digits against the truth from extended-precision loops (EC-7.5, EC-9.5), and gelu in longdouble."""
+
+from __future__ import annotations
+
+import networks
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import ecprune_np as ec
+from ecprune_np.oracle import _certify, certify
+
+has_longdouble = pytest.mark.skipif(
+    np.finfo(np.longdouble).eps == np.finfo(float).eps, reason="longdouble is no wider than float64 here"
+)
+few = settings(max_examples=60, deadline=None, derandomize=True)
+
+
+def true_digits(value, truth):
+    error, size = np.abs(value.astype(np.longdouble) - truth), np.abs(truth)
+    relative = np.divide(error, size, out=np.ones_like(error), where=size > 0)
+    return -np.log10(np.clip(np.where(error == 0, 0, relative), 1e-17, 1))
+
+
+def offset_network(drawn, offset, dtype):
+    """The same preactivations from inputs that are `offset` larger, up to the rounding of both."""
+    weights, biases = list(drawn.mlp.weights), list(drawn.mlp.biases)
+    biases[0] = biases[0] - weights[0].sum(axis=1) * offset
+    return drawn.mlp.replace(weights, biases).astype(dtype), (drawn.x + offset).astype(dtype)
+
+
+@has_longdouble
+@given(
+    networks.networks(min_outputs=2, max_width=5),
+    st.sampled_from([*networks.METRICS, "mse"]),
+    st.sampled_from([0.0, 10.0, 1e4, 1e7]),
+    st.sampled_from([np.float32, np.float64]),
+)
+@few
+def test_the_bound_never_claims_more_than_is_true_and_the_measured_digits_are_right(drawn, metric, offset, dtype):
+    mlp, x = offset_network(drawn, offset, dtype)
+    arguments = {"y": drawn.labels, "loss": "cross_entropy", "sample_weight": drawn.sample_weight.astype(dtype)}
+    if metric == "mse":
+        metric, arguments["loss"], arguments["y"] = "loss", "mse", mlp(x) + x[:, :1] / (1 + offset)
+    found = certify(mlp, x, metric, **arguments)
+    scores = ec.elimination_compensation(mlp, x, metric, **arguments)
+    truth = ec.oracle.loops(mlp.astype(np.longdouble), x.astype(np.longdouble), metric, **arguments)
+    pairs = [
+        (scores.importance, truth.importance, found.importance_digits, found.importance_bound),
+        (scores.bias_shift, truth.bias_shift, found.bias_shift_digits, found.bias_shift_bound),
+    ]
+    most = 6.5 if dtype == np.float32 else 14.0  # above, rounding of the truth itself is seen
+    for values, truths, measured, bound in pairs:
+        for l in range(mlp.n_layers):
+            right = true_digits(values[l], truths[l])
+            assert (bound[l] <= right + 1e-6).all(), (l, bound[l], right)
+            difference = np.abs(np.minimum(measured[l], most) - np.minimum(right, most))
+            assert (difference < 1).all(), (l, measured[l], right)
+
+
+@has_longdouble
+def test_well_conditioned_values_are_guaranteed_many_digits():
+    drawn = networks.make([4, 5, 3], "tanh", seed=1)
+    found = certify(drawn.mlp, drawn.x)
+    assert min(m.min() for m in found.importance_bound) > 10
+    assert all(m.all() for m in found.guaranteed(10)) and all(m.all() for m in found.trusted())
+    assert "35 of 35 weights have 6 digits or more" in str(found)
+
+
+def test_float32_needs_no_longdouble():
+    drawn = networks.make([4, 5, 3], "tanh", seed=1, dtype=np.float32)
+    found = certify(drawn.mlp, drawn.x)
+    assert all((m > 3).all() and (m < 17).any() for m in found.importance_digits)
+    assert found.importance_digits[0].dtype == np.float64
+
+
+@has_longdouble
+def test_values_under_six_digits_are_flagged():
+    """An offset of 1e12 standard deviations leaves float64 four digits of the activation's fluctuation."""
+    rng = np.random.default_rng(0)
+    x = np.column_stack([1e12 + rng.standard_normal(50), rng.standard_normal(50)])
+    hidden = ec.MLP([[[1e-12, 1.0]], [[1.0]]], [[0.0], [0.0]], "tanh")
+    found = certify(hidden, x)
+    # the inputs are exact, so the first layer's variance keeps its digits; a relu after the offset does not
+    shifted = ec.MLP([[[1.0, 1e-3]], [[1.0]]], [[0.0], [0.0]], "relu")
+    lost = certify(shifted, np.column_stack([np.full(50, 1e13), rng.standard_normal(50)]))
+    assert found.trusted()[1].all()
+    assert not lost.trusted()[1].any() and not lost.guaranteed()[1].any(), lost.importance_digits
+    assert "weights have 6 digits or more" in str(lost)
+
+
+def test_what_is_exactly_nothing_has_all_digits():
+    dead = ec.MLP([[[1.0]], [[1.0]]], [[-9.0], [0.0]], "relu", "identity")
+    found = certify(dead.astype(np.float32), [[1.0], [2.0]])
+    assert (found.importance_digits[0] == 17).all() and (found.importance_bound[0] == 17).all()
+
+
+@has_longdouble
+def test_cotangents_of_a_callable_count_as_exact():
+    drawn = networks.make([4, 5, 3], "gelu", seed=1)
+    found = certify(drawn.mlp, drawn.x, lambda f: np.ones((1, *f.shape)))
+    assert all(m.all() for m in found.trusted())
+
+
+def test_without_a_wider_format_it_says_so(monkeypatch):
+    drawn = networks.make([4, 3], seed=1)
+    with pytest.raises(ValueError, match="mlp: expected a dtype that this platform has a wider one for"):
+        certify(drawn.mlp.astype(np.longdouble), drawn.x)
+    monkeypatch.setattr(np, "longdouble", np.float64)
+    with pytest.raises(ValueError, match="mlp: expected a dtype that this platform has a wider one for, got float64"):
+        certify(drawn.mlp, drawn.x)
+
+
+def test_bad_input_is_named():
+    drawn = networks.make([4, 3], seed=1, dtype=np.float32)
+    with pytest.raises(ValueError, match="x: expected shape"):
+        certify(drawn.mlp, drawn.x[:, :2])
+    with pytest.raises(TypeError, match="mlp: expected MLP"):
+        certify(None, drawn.x)
+
+
+@pytest.mark.parametrize("activation", networks.ACTIVATIONS)
+def test_the_constants_of_the_bound_hold(activation):
+    """max|σ'| and max|σ''| on a fine grid."""
+    z = np.linspace(-12, 12, 480001)
+    z = z[np.abs(z) > 1e-9] if activation in ("relu", "leaky_relu") else z
+    slope = ec.ACTIVATIONS[activation].derivative(z)
+    largest, curvature = _certify.LIPSCHITZ[activation]
+    assert np.abs(slope).max() <= largest
+    same_side = np.sign(z[1:]) == np.sign(z[:-1])
+    steepest = np.abs(np.diff(slope) / np.diff(z))[same_side].max()
+    assert steepest <= curvature * (1 + 1e-9) + 1e-12
+
+
+# erfc to 25 digits, from its series in exact rational arithmetic and from its integral below
+def erfc_by_rationals(x):
+    """erfc x = 1 − 2/√π Σ (−1)^k x^(2k+1)/(k! (2k+1)) for a rational x, in integers with 60 decimals."""
+    from fractions import Fraction
+    from math import isqrt
+
+    x = Fraction(x)
+    term, total = x, x
+    for k in range(1, 400):
+        term *= -x * x / k
+        term = Fraction(round(term * 10**80), 10**80)
+        total += term / (2 * k + 1)
+    pi = Fraction(31415926535897932384626433832795028841971693993751058209749445923078164062862, 10**76)
+    root = Fraction(isqrt(int(pi * 10**120)), 10**60)
+    return 1 - 2 * total / root
+
+
+@has_longdouble
+@pytest.mark.parametrize("z", [-8.0, -6.5, -4.0, -2.125, -2.0, -1.0, -0.125, 0.0, 0.5, 1.5, 2.25, 4.0, 7.0])
+def test_gelu_in_longdouble_against_rational_arithmetic(z):
+    """EC-10.10: z Φ(z), Φ(z) = erfc(−z/√2)/2, where √2 comes from an integer square root."""
+    from fractions import Fraction
+    from math import isqrt
+
+    root_two = Fraction(isqrt(2 * 10**120), 10**60)
+    exact = Fraction(z) * erfc_by_rationals(-Fraction(z) / root_two) / 2
+    value = ec.ACTIVATIONS["gelu"].value(np.array([z], np.longdouble))[0]
+    high = float(value)
+    got = Fraction(high) + Fraction(float(value - np.longdouble(high)))
+    error = abs(got - exact)
+    # half an ulp of −z/√2 alone moves the tail by z² of its ulps
+    eps = float(np.finfo(np.longdouble).eps)
+    allowed = Fraction((8 + z * z) * eps) * abs(exact)
+    assert error <= allowed, (z, float(error / abs(exact)) if exact else float(error))

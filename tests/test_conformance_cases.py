@@ -1,0 +1,95 @@
+"""The conformance cases: their references are right, their flags true, and every mistake shows in some of them."""
+
+import numpy as np
+import pytest
+
+import ecprune_np as ec
+from ecprune_np import conformance
+from ecprune_np.comparison import relative_error
+from ecprune_np.conformance._diagnosis import MATCH, _distances
+from ecprune_np.conformance._mistakes import wrong_values
+
+CASES = conformance.cases()
+KINKED = ("relu", "leaky_relu", "elu")
+
+
+def worst(values, references, scales):
+    return max(float(relative_error(*entry).max()) for entry in zip(values, references, scales))
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_reference_agrees_with_the_loops_in_extended_precision(case):
+    exact = ec.oracle.loops(case.mlp.astype(np.longdouble), case.x.astype(np.longdouble))
+    reference = case.reference
+    assert worst(reference.importance, exact.importance, reference.importance_scale) < 1e-14
+    assert worst(reference.bias_shift, exact.bias_shift, reference.shift_scale) < 1e-14
+    if case.ill_conditioned:
+        assert worst(reference.importance, exact.importance, exact.importance) < 1e-12
+
+
+def test_there_are_enough_cases_with_unique_names_that_are_file_names():
+    names = [str(case) for case in CASES]
+    assert len(CASES) >= 40
+    assert len(set(names)) == len(names)
+    assert all(set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789_-") for name in names)
+    assert conformance.cases() is CASES
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_case_is_small_explained_and_cannot_be_spoilt(case):
+    assert case.mlp.n_weights <= 200 and len(case.x) <= 300
+    assert case.note and case.group == case.flags[0]
+    weights, biases, activation, x = case.inputs()
+    for array in (*weights, *biases, x):
+        assert array.dtype == np.float64
+        array[...] = np.nan
+    assert all(np.isfinite(a).all() for a in (*case.weights, *case.biases, case.x))
+    assert activation == case.activation
+    with pytest.raises(ValueError, match="read-only"):
+        case.x[0, 0] = 1
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_flags_are_true(case):
+    moments = ec.collect_moments(case.mlp, case.x)
+    n_samples, outputs = len(case.x), case.mlp.sizes[-1]
+    assert ("dead neuron" in case.flags) == any((S == 0).any() for S in moments.sensitivity)
+    assert ("one sample" in case.flags) == (n_samples == 1)
+    assert ("several outputs" in case.flags) == (outputs > 1) == ("one output" not in case.flags)
+    assert f"{case.mlp.n_layers} layer{'' if case.mlp.n_layers == 1 else 's'}" in case.flags
+    assert case.mlp.n_layers == 1 or case.activation in case.flags
+
+
+def test_the_cases_cover_what_tells_implementations_apart():
+    flags = {flag for case in CASES for flag in case.flags}
+    assert set(ec.ACTIVATIONS) <= flags
+    assert {"1 layer", "2 layers", "3 layers", "4 layers", "5 layers"} <= flags
+    assert flags >= {"one sample", "dead neuron", "constant input", "zero input", "square layer", "one neuron wide"}
+    assert flags >= {"one output", "several outputs", "more than 32 samples", "zero weight", "ill-conditioned"}
+    assert any(len(case.x) % 32 and len(case.x) > 128 for case in CASES)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.activation in KINKED], ids=str)
+def test_no_preactivation_is_near_a_kink_but_for_those_exactly_on_it(case):
+    """Rounding to float32 must not move a sample across the kink."""
+    trace = ec.forward(case.mlp, case.x)
+    for z, a, w, b in zip(trace.preactivations[:-1], trace.inputs, case.weights, case.biases):
+        size = (np.abs(a) @ np.abs(w).T + np.abs(b))[z != 0]
+        ratio = np.abs(z[z != 0]) / size
+        assert ratio.min(initial=1) > 1e-4, f"|z| is {ratio.min()} of its terms"
+        assert (z[z == 0].size == 0) or case.activation == "relu"
+
+
+@pytest.mark.parametrize("mistake", conformance.MISTAKES, ids=lambda mistake: mistake.id)
+def test_every_mistake_shows_in_some_case(mistake):
+    shown = [case for case in CASES if max(_distances(mistake, case)) > MATCH * 1e-3]
+    assert shown, "no case tells this mistake from the right values, even in float32"
+    for importance, shift in (wrong_values(mistake, case) for case in shown):
+        assert len(importance) == len(shift)
+
+
+def test_catalogue_is_large_and_every_entry_is_documented():
+    ids = [mistake.id for mistake in conformance.MISTAKES]
+    assert len(ids) >= 25 and len(set(ids)) == len(ids)
+    for mistake in conformance.MISTAKES:
+        assert mistake.sentence.endswith(".") and mistake.equation.startswith("EC-")
