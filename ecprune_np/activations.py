@@ -163,7 +163,9 @@ def _below_zero(z: Array) -> Array:
 
 def _decay(z: Array) -> Array:
     """e^−|z| for real z, and its analytic continuation on either side of Re z = 0."""
-    return np.exp(np.where(z.real > 0, -z, z))
+    if np.iscomplexobj(z):
+        return np.exp(np.where(z.real > 0, -z, z))
+    return np.exp(-np.abs(z))
 
 
 def _log1p(z: Array) -> Array:
