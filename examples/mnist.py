@@ -1,0 +1,127 @@
+"""The paper's Figure 1 on MNIST: test loss against the pruning ratio, before and after fine-tuning.
+
+    python examples/mnist.py --jobs 2          # all networks and seeds; can be interrupted and continued
+    python examples/mnist.py --quick           # under a minute
+    python examples/mnist.py --report          # figures and tables from the rows that are there
+
+MNIST's four files are taken from --mnist DIR, the variable ECPRUNE_MNIST, or ../shared/data/mnist beside
+this project.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import experiment
+from experiment import Case, Results, Settings
+
+from ecprune_np.data import Dataset, load_digits, load_mnist
+
+ARCHITECTURES = {"784-100-10": "small", "784-300-100-10": "medium", "784-100-100-100-100-10": "deep"}
+ACTIVATIONS = ("relu", "tanh")
+SEEDS = (0, 1, 2)
+BESIDE = Path(__file__).parents[2] / "shared" / "data" / "mnist"
+
+FULL = Settings(
+    loss="cross_entropy",
+    dtype="float32",
+    n_train=60000,
+    n_test=10000,
+    batch_size=256,
+    epochs=10,
+    learning_rate=4e-3,
+    fine_tune_optimizer="adam",
+    fine_tune_epochs=1,
+    fine_tune_learning_rate=2e-3,
+    n_scored=12000,
+    steps=20,
+    methods=(
+        "random",
+        "magnitude",
+        "magnitude+shift",
+        "gradient-magnitude",
+        "obd",
+        "wanda",
+        "ec-unshifted",
+        "ec",
+        "ec-fisher",
+        "ec-iterative",
+        "ec-fisher-iterative",
+    ),
+    sparsities=(0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98),
+)
+QUICK = replace(
+    FULL, n_train=3000, n_test=1500, epochs=8, n_scored=500, steps=3, batch_size=64, sparsities=(0.5, 0.8, 0.95)
+)
+
+
+def load(folder: str | None, settings: Settings) -> Dataset:
+    """MNIST as float32, cut to the settings' sizes; without a folder, the embedded 14×14 digits."""
+    data = load_digits() if folder is None else load_mnist(folder)
+    return Dataset(
+        data.x_train[: settings.n_train].astype(settings.dtype),
+        data.y_train[: settings.n_train],
+        data.x_test[: settings.n_test].astype(settings.dtype),
+        data.y_test[: settings.n_test],
+    )
+
+
+def work(case: Case, settings: Settings, file: Path, folder: str | None) -> None:
+    """One network, in a process of its own."""
+    experiment.run_case(case, load(folder, settings), settings, Results(file))
+
+
+def mnist_folder(given: str | None) -> str | None:
+    """--mnist, else ECPRUNE_MNIST, else the folder beside this project, else None."""
+    return given or os.environ.get("ECPRUNE_MNIST") or (str(BESIDE) if BESIDE.is_dir() else None)
+
+
+def cases(quick: bool, n_inputs: int, seeds: list[int] | None) -> list[Case]:
+    """The networks to train: seed by seed, so that what is there after a part of the time covers all of them."""
+    if quick:
+        return [Case(f"{n_inputs}-32-16-10", a, s) for s in seeds or SEEDS[:1] for a in ACTIVATIONS]
+    return [Case(net, a, s) for s in seeds or SEEDS for net in ARCHITECTURES for a in ACTIVATIONS]
+
+
+def run(options: argparse.Namespace, file: Path) -> None:
+    """Compute what is missing, then draw and print."""
+    settings = QUICK if options.quick else FULL
+    if not options.report:
+        folder = mnist_folder(options.mnist)
+        if folder is None and options.quick:
+            print("mnist: no MNIST found, so --quick takes the embedded 14×14 digits", file=sys.stderr)
+        elif folder is None:
+            load_mnist()  # says what is missing
+        wanted = cases(options.quick, 196 if folder is None else 784, options.seed)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        experiment.check_settings(file, settings)
+        experiment.run_all(work, wanted, settings, file, options.jobs, folder)
+    rows = experiment.existing_rows(file)
+    if not options.no_figures:
+        experiment.save_figure(figure(rows, settings), file)
+    title = "MNIST: pruning without and with fine-tuning"
+    print(experiment.write_report(file, rows, settings, settings.sparsities, title))
+
+
+def figure(rows: list[experiment.Row], settings: Settings) -> Any:
+    """A row of panels for each network in the rows."""
+    networks = dict.fromkeys((row.architecture, row.activation) for row in rows)
+    panels = [
+        (f"{net}, {a}", lambda row, net=net, a=a: (row.architecture, row.activation) == (net, a)) for net, a in networks
+    ]
+    return experiment.ratio_figure(rows, panels, settings.methods, "test loss (cross-entropy)")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = experiment.parser(__doc__)
+    parser.add_argument("--mnist", metavar="DIR", help="folder with the four IDX files (or ECPRUNE_MNIST)")
+    return experiment.main("mnist", parser.parse_args(arguments), run)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,564 @@
+"""The experiments: the equation's solver, rows that survive interruption, and clear messages."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ecprune_np as ec
+from ecprune_np.data import MD5, Dataset, load_digits
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+sys.path.insert(0, str(EXAMPLES))
+experiment = importlib.import_module("experiment")
+mnist = importlib.import_module("mnist")
+pde = importlib.import_module("diffusion_sorption")
+
+Case, Results, Row = experiment.Case, experiment.Results, experiment.Row
+
+CASE = Case("196-8-10", "relu", 3)
+TINY = replace(
+    mnist.QUICK,
+    n_train=300,
+    n_test=200,
+    epochs=2,
+    n_scored=100,
+    steps=2,
+    methods=("magnitude", "ec", "ec-fisher-iterative"),
+    sparsities=(0.5, 0.9),
+)
+ROW = Row("2-3-1", "tanh", 0, 0.005, "ec", 0.5, "pruned", 1.25e-3, None)
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    return mnist.load(None, TINY)
+
+
+# the diffusion-sorption equation
+
+
+@pytest.mark.parametrize(
+    ("x", "times", "expected", "tolerance"),
+    [
+        (0.1, [5, 100, 250, 500], [0.1332, 0.6129, 0.7473, 0.8179], 5e-5),
+        (0.5, [100, 250, 500], [0.12919, 0.17108, 0.26517], 5e-6),
+    ],
+)
+def test_solution_has_the_reference_values(
+    x: float, times: list[float], expected: list[float], tolerance: float
+) -> None:
+    from scipy.interpolate import CubicSpline
+
+    u = CubicSpline(pde.centres(1024), pde.solve(1024, np.array(times, float)))(x)
+    np.testing.assert_allclose(u, expected, rtol=0, atol=1.1 * tolerance)
+
+
+def test_solution_converges_with_second_order_under_refinement() -> None:
+    from scipy.interpolate import CubicSpline
+
+    x, times = np.linspace(0.05, 0.95, 19), np.array([100.0, 250.0, 500.0])
+    at = {n: CubicSpline(pde.centres(n), pde.solve(n, times))(x) for n in (32, 64, 128, 1024)}
+    errors = [np.abs(at[n] - at[1024]).max() for n in (32, 64, 128)]
+    rates = np.log2(np.array(errors[:-1]) / errors[1:])
+    assert (np.abs(rates - 2) < 0.2).all(), f"errors {errors}, rates {rates}"
+
+
+def test_solution_conserves_what_flows_in_and_out() -> None:
+    """d/dt ∫ G(u) dx = D (u_x(1) − u_x(0)) with G' = R, so ∫ G changes by what the ends let through."""
+    import scipy.integrate
+
+    times = np.linspace(1, 500, 2000)
+    n = 256
+    u = pde.solve(n, times)
+    factor = (1 - pde.POROSITY) / pde.POROSITY * pde.DENSITY * pde.K_FREUNDLICH
+    stored = (u + factor * (u + 1e-6) ** pde.N_FREUNDLICH).mean(axis=0)
+    inflow = 2 * n * pde.DIFFUSION * (1 - u[0])
+    outflow = pde.DIFFUSION * u[-1] / (0.5 / n + pde.DIFFUSION)
+    net = scipy.integrate.trapezoid(inflow - outflow, times)
+    assert stored[-1] - stored[0] == pytest.approx(net, rel=1e-3)
+
+
+def test_ends_of_the_solution_follow_the_boundary_conditions() -> None:
+    n = 512
+    u = pde.solve(n, np.array([500.0]))[:, 0]
+    left = (15 * u[0] - 10 * u[1] + 3 * u[2]) / 8  # the parabola through three centres, at the end
+    right = (15 * u[-1] - 10 * u[-2] + 3 * u[-3]) / 8
+    slope = (2 * u[-1] - 3 * u[-2] + u[-3]) * n
+    assert left == pytest.approx(1, abs=1e-4)
+    assert right == pytest.approx(-pde.DIFFUSION * slope, abs=1e-6)
+
+
+def test_noise_is_in_the_training_values_only_and_within_its_bounds() -> None:
+    settings = replace(pde.QUICK, n_train=500, n_test=400)
+    clean, noisy = (pde.load(Case("2-3-1", "tanh", 0, d), settings, n_cells=64) for d in (0.0, 0.1))
+    noise = noisy.y_train - clean.y_train
+    assert 0.09 < np.abs(noise).max() <= 0.1
+    assert abs(noise.mean()) < 0.02
+    np.testing.assert_array_equal(noisy.y_test, clean.y_test)
+    np.testing.assert_array_equal(noisy.x_train, clean.x_train)
+    assert noisy.x_train.shape == (500, 2) and noisy.y_test.shape == (400, 1)
+    assert np.abs(noisy.x_train).max() <= 1
+
+
+def test_an_integrator_that_gives_up_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    import scipy.integrate
+
+    class Failed:
+        success, message = False, "step size became too small"
+
+    monkeypatch.setattr(scipy.integrate, "solve_ivp", lambda *_, **__: Failed)
+    with pytest.raises(ValueError, match="stopped: step size became too small"):
+        pde.solve(8, np.array([1.0]))
+
+
+# rows
+
+
+def test_rows_come_back_as_they_were_written(tmp_path: Path) -> None:
+    results = Results(tmp_path / "rows.csv")
+    other = replace(ROW, stage="fine-tuned", test_loss=1 / 3, test_accuracy=0.9876)
+    results.append([ROW, other])
+    assert Results(tmp_path / "rows.csv").rows() == [ROW, replace(other, test_loss=0.333333)]
+    header = "architecture,activation,seed,noise,method,sparsity,stage,test_loss,test_accuracy"
+    assert results.file.read_text().splitlines()[0] == header
+
+
+@pytest.mark.parametrize("cut", range(1, 100, 3))
+def test_half_written_line_is_dropped_and_the_rest_kept(tmp_path: Path, cut: int) -> None:
+    file = tmp_path / "rows.csv"
+    Results(file).append([ROW, replace(ROW, seed=1)])
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-cut])
+    kept = 1 if cut <= len(whole.splitlines()[-1]) + 1 else 0
+    assert len(Results(file).rows()) == kept
+    Results(file).append([replace(ROW, seed=2)])
+    assert [row.seed for row in Results(file).rows()] == [0, 2][-1 - kept :]
+
+
+def test_half_written_header_is_written_anew(tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("architecture,acti")
+    assert Results(file).rows() == []
+    Results(file).append([ROW])
+    assert Results(file).rows() == [ROW]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,b\n1,2\n", "expected the columns architecture,.*got a,b"),
+        (",".join(experiment.COLUMNS) + "\n2-3-1,tanh,0,x,ec,0.5,pruned,1,\n", "line 2: expected .*'x'"),
+        (",".join(experiment.COLUMNS) + "\n2-3-1,tanh\n", "line 2: expected .*not enough values"),
+    ],
+)
+def test_file_of_something_else_is_named_and_left_alone(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text(text)
+    with pytest.raises(ValueError, match=f"rows.csv.*{message}"):
+        Results(file)
+    assert file.read_text() == text
+
+
+def test_half_line_that_a_killed_process_left_is_not_continued(tmp_path: Path) -> None:
+    results = Results(tmp_path / "rows.csv")
+    with open(results.file, "a") as stream:
+        stream.write("2-3-1,tanh,7,0.0")  # another process died here, after this one had started
+    results.append([ROW])
+    assert results.rows() == [ROW]
+
+
+def test_row_that_is_there_is_not_written_again(tmp_path: Path) -> None:
+    first, second = Results(tmp_path / "rows.csv"), Results(tmp_path / "rows.csv")
+    first.append([ROW])
+    second.append([replace(ROW, test_loss=7.0), replace(ROW, seed=1)])
+    assert first.rows() == second.rows() == [ROW, replace(ROW, seed=1)]
+
+
+def test_processes_append_whole_rows_side_by_side(tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from experiment import *; r = Results(Path(sys.argv[2]))\n"
+        "for k in range(60): r.append([Row('2-3-1', 'tanh', k, 0.0, sys.argv[3], 0.5, s, 1.0, None) for s in STAGES])"
+    )
+    command = [sys.executable, "-c", code, str(EXAMPLES), str(file)]
+    running = [subprocess.Popen([*command, method], env=environment()) for method in ("ec", "obd", "wanda")]
+    assert [process.wait() for process in running] == [0, 0, 0]
+    rows = Results(file).rows()
+    assert len({row.key for row in rows}) == len(rows) == 360
+    assert all(a.key[:6] == b.key[:6] for a, b in zip(rows[::2], rows[1::2])), "a piece was torn"
+
+
+# runs
+
+
+def test_same_seed_gives_the_same_rows(tmp_path: Path, digits: Dataset) -> None:
+    texts = []
+    for name in ("first.csv", "second.csv"):
+        experiment.run_case(CASE, digits, TINY, Results(tmp_path / name))
+        texts.append((tmp_path / name).read_text())
+    assert texts[0] == texts[1]
+    assert len(texts[0].splitlines()) == 1 + len(experiment.keys(CASE, TINY)) == 1 + 2 * (1 + 3 * 2)
+    experiment.run_case(replace(CASE, seed=4), digits, TINY, Results(tmp_path / "third.csv"))
+    assert (tmp_path / "third.csv").read_text() != texts[0]
+
+
+def test_interrupted_run_continues_to_the_same_rows(
+    tmp_path: Path, digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, broken = Results(tmp_path / "whole.csv"), Results(tmp_path / "broken.csv")
+    experiment.run_case(CASE, digits, TINY, whole)
+    fine_tune, calls = experiment.fine_tune, 0
+
+    def interrupted(*arguments: Any) -> ec.MLP:
+        nonlocal calls
+        calls += 1
+        if calls == 4:
+            raise KeyboardInterrupt
+        return fine_tune(*arguments)
+
+    monkeypatch.setattr(experiment, "fine_tune", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        experiment.run_case(CASE, digits, TINY, broken)
+    assert len(broken.rows()) == 6
+    broken.file.write_bytes(broken.file.read_bytes()[:-9])  # the fine-tuned row of the last pair is cut short
+    experiment.run_case(CASE, digits, TINY, Results(broken.file))
+    assert calls == 4 + 5, "finished rows were computed again"
+    assert sorted(map(str, broken.rows())) == sorted(map(str, whole.rows()))
+    experiment.run_case(CASE, digits, TINY, broken)
+    assert calls == 4 + 5, "a finished case was computed again"
+
+
+@pytest.mark.parametrize("method", [m for m in experiment.STYLES if m != "nonlinear"])
+def test_every_method_prunes_as_asked_and_fine_tuning_keeps_the_masks(digits: Dataset, method: str) -> None:
+    mlp = experiment.train(CASE, digits, TINY)
+    pruned = experiment.pruner(method, mlp, CASE, digits, TINY)(0.7)
+    assert sum(int((~m).sum()) for m in pruned.masks) == round(0.7 * mlp.n_weights)
+    tuned = experiment.fine_tune(pruned, CASE, digits, TINY)
+    assert all((w[~m] == 0).all() for w, m in zip(tuned.weights, pruned.masks))
+    assert any((a != b).any() for a, b in zip(tuned.weights, pruned.mlp.weights))
+
+
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [
+        ("magnitude+shift", lambda m, x: ec.Scores(ec.criteria.magnitude(m).importance, shifts(m, x))),
+        ("ec", lambda m, x: ec.elimination_compensation(m, x)),
+        ("ec-unshifted", lambda m, x: ec.Scores(ec.elimination_compensation(m, x).importance)),
+        ("ec-fisher", lambda m, x: ec.elimination_compensation(m, x, metric="fisher")),
+        ("obd", lambda m, x: ec.criteria.obd(m, x)),
+        ("wanda", lambda m, x: ec.criteria.wanda(m, x)),
+        ("random", lambda m, _: ec.criteria.random(m, seed=CASE.seed)),
+    ],
+)
+def test_methods_are_what_their_names_say(digits: Dataset, method: str, expected: Any) -> None:
+    mlp = experiment.train(CASE, digits, TINY)
+    by_name = experiment.pruner(method, mlp, CASE, digits, TINY)(0.8).mlp
+    by_hand = ec.prune(mlp, expected(mlp, digits.x_train[: TINY.n_scored]), 0.8).mlp
+    for a, b in zip((*by_name.weights, *by_name.biases), (*by_hand.weights, *by_hand.biases)):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(("method", "metric"), [("ec-iterative", "output"), ("ec-fisher-iterative", "fisher")])
+def test_iterative_methods_score_anew_in_their_metric(digits: Dataset, method: str, metric: str) -> None:
+    mlp = experiment.train(CASE, digits, TINY)
+    by_name = experiment.pruner(method, mlp, CASE, digits, TINY)(0.8)
+    x = digits.x_train[: TINY.n_scored]
+    by_hand = ec.prune_iteratively(mlp, x, 0.8, steps=TINY.steps, metric=metric)
+    for a, b in zip((*by_name.masks, *by_name.mlp.biases), (*by_hand.masks, *by_hand.mlp.biases)):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_seed_decides_the_initial_weights(digits: Dataset) -> None:
+    untrained = [experiment.train(replace(CASE, seed=s), digits, replace(TINY, epochs=0)) for s in (0, 1)]
+    for seed, mlp in enumerate(untrained):
+        expected = ec.MLP.initialize([196, 8, 10], "relu", seed=seed, dtype=np.float32)
+        np.testing.assert_array_equal(mlp.weights[0], expected.weights[0])
+
+
+def shifts(mlp: ec.MLP, x: np.ndarray) -> Any:
+    return ec.elimination_compensation(mlp, x).bias_shift
+
+
+def test_nonlinear_runs_on_the_equation() -> None:
+    settings = replace(pde.QUICK, n_train=200, n_test=100, epochs=5, n_scored=50, methods=("nonlinear",))
+    case = Case("2-4-1", "tanh", 0, 0.005)
+    data = pde.load(case, settings, n_cells=32)
+    pruned = experiment.pruner("nonlinear", experiment.train(case, data, settings), case, data, settings)(0.5)
+    assert pruned.sparsity == 0.5
+
+
+def test_unknown_method_is_an_error(digits: Dataset) -> None:
+    mlp = ec.MLP.initialize(CASE.sizes, "relu")
+    with pytest.raises(ValueError, match=r"method: expected one of random, .*, got best"):
+        experiment.pruner("best", mlp, CASE, digits, TINY)
+
+
+def test_rows_of_other_settings_are_not_mixed(tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    experiment.check_settings(file, TINY)
+    experiment.check_settings(file, TINY)
+    with pytest.raises(ValueError, match=r"rows.csv: its rows .* other settings \(epochs, steps, see rows.json\)"):
+        experiment.check_settings(file, replace(TINY, epochs=9, steps=9))
+    file.with_suffix(".json").write_text("{")
+    with pytest.raises(ValueError, match=r"rows.json: expected JSON"):
+        experiment.check_settings(file, TINY)
+    file.with_suffix(".json").unlink()
+    Results(file).append([ROW])
+    with pytest.raises(ValueError, match=r"rows.csv: expected rows.json with the settings"):
+        experiment.check_settings(file, TINY)
+
+
+# reports and figures
+
+
+def some_rows() -> list[Any]:
+    rows = []
+    for seed in (0, 1, 2):
+        for method, sparsity in [("dense", 0.0), ("magnitude", 0.5), ("ec", 0.5), ("magnitude", 0.9), ("ec", 0.9)]:
+            for k, stage in enumerate(experiment.STAGES):
+                loss = (1, 2, 9)[seed] * (1 + sparsity) * (1 if method == "ec" else 2) / (1 + k)
+                rows.append(Row("196-8-10", "relu", seed, 0.0, method, sparsity, stage, loss, 0.9 - 0.1 * seed))
+    return rows
+
+
+def test_report_holds_the_medians_over_seeds() -> None:
+    text = experiment.report(some_rows(), replace(TINY, methods=("magnitude", "ec")), (0.5, 0.9))
+    assert "### 196-8-10, relu: test loss, median of seeds 0, 1, 2" in text
+    assert "| dense | 4.000 → 2.000 | |" in text
+    assert "| magnitude | 6.000 → 3.000 | 7.600 → 3.800 |" in text
+    assert "| ec | 80.0 % → 80.0 % | 80.0 % → 80.0 % |" in text
+    assert "| sparsities | 0.5, 0.9 |" in text
+
+
+def test_report_of_an_unfinished_run_leaves_cells_empty() -> None:
+    text = experiment.report(some_rows()[:3], replace(TINY, methods=("magnitude", "ec")), (0.5, 0.9))
+    assert "| magnitude | 3.000 |  |" in text
+    assert "| ec |  |  |" in text
+
+
+def test_figures_are_drawn_as_png_and_svg_and_again_alike(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="figures need the extra `examples`")
+    settings = replace(TINY, methods=("magnitude", "ec"))
+    contents = []
+    for _ in range(2):
+        figure = mnist.figure(some_rows(), settings)
+        left, right = figure.axes
+        assert left.get_yscale() == right.get_yscale() == "log"
+        assert "after pruning" in left.get_title() and "after fine-tuning" in right.get_title()
+        assert [line.get_label() for line in left.get_lines()] == ["dense", "magnitude", "ec"]
+        np.testing.assert_allclose(left.get_lines()[2].get_ydata(), [3.0, 3.8])
+        np.testing.assert_allclose(right.get_lines()[2].get_ydata(), [1.5, 1.9])
+        experiment.save_figure(figure, tmp_path / "figure.csv")
+        contents.append([(tmp_path / f"figure.{kind}").read_bytes() for kind in ("png", "svg")])
+    assert contents[0] == contents[1]
+    assert contents[0][0].startswith(b"\x89PNG") and b"<svg" in contents[0][1]
+
+
+# the scripts
+
+
+def environment(**variables: str) -> dict[str, str]:
+    inherited = {k: v for k, v in os.environ.items() if k != "ECPRUNE_MNIST"}
+    package = str(Path(ec.__file__).parents[1])
+    return inherited | {"PYTHONPATH": package, "MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1"} | variables
+
+
+def test_script_runs_and_continues_and_draws(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The whole of `mnist.py --quick`, with a smaller setting and without processes of their own."""
+    pytest.importorskip("matplotlib", reason="figures need the extra `examples`")
+    pytest.importorskip("tqdm", reason="progress bars need the extra `examples`")
+    monkeypatch.setattr(mnist, "QUICK", TINY)
+    monkeypatch.setattr(mnist, "mnist_folder", lambda _: None)
+    monkeypatch.setattr(mnist, "cases", lambda *_: [CASE])
+    monkeypatch.setattr(experiment, "run_all", in_this_process)
+    options = ["--quick", "--out", str(tmp_path)]
+    assert mnist.main(options) == 0
+    first = capsys.readouterr()
+    assert "--quick takes the embedded 14×14 digits" in first.err
+    assert "### 196-8-10, relu: test loss, median of seeds 3" in first.out
+    made = {file.name for file in (tmp_path / "quick").iterdir()}
+    assert made == {f"mnist.{kind}" for kind in ("csv", "json", "md", "png", "svg")}
+    rows = (tmp_path / "quick" / "mnist.csv").read_text()
+    assert json.loads((tmp_path / "quick" / "mnist.json").read_text())["epochs"] == TINY.epochs
+    assert mnist.main([*options, "--report"]) == 0
+    assert capsys.readouterr().out == first.out
+    assert (tmp_path / "quick" / "mnist.csv").read_text() == rows
+
+
+def in_this_process(work: Any, cases: list[Any], settings: Any, file: Path, jobs: int, source: Any = None) -> None:
+    for case in cases:
+        work(case, settings, file, source)
+
+
+def test_equation_script_runs_and_draws(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib", reason="figures need the extra `examples`")
+    pytest.importorskip("tqdm", reason="progress bars need the extra `examples`")
+    tiny = replace(
+        pde.QUICK, n_train=200, n_test=100, epochs=3, fine_tune_epochs=2, n_scored=50, steps=2, sparsities=(0.5,)
+    )
+    monkeypatch.setattr(pde, "QUICK", replace(tiny, methods=("magnitude", "ec", "ec-iterative")))
+    monkeypatch.setattr(pde, "N_CELLS", 32)
+    cases = [Case("2-4-1", "tanh", 0, d) for d in (0.005, 0.1)]
+    monkeypatch.setattr(pde, "cases", lambda *_: cases)
+    monkeypatch.setattr(experiment, "run_all", in_this_process)
+    assert pde.main(["--quick", "--out", str(tmp_path)]) == 0
+    assert "### 2-4-1, tanh, noise 0.1: test loss" in capsys.readouterr().out
+    figures = {f"diffusion_sorption_{name}" for name in ("architectures", "noise", "snapshots")}
+    made = {file.name for file in (tmp_path / "quick").iterdir()}
+    assert made >= {f"{name}.{kind}" for name in figures for kind in ("png", "svg")}
+
+
+def test_script_runs_in_processes_of_its_own(tmp_path: Path) -> None:
+    """The same rows from two processes as from none."""
+    pytest.importorskip("tqdm", reason="progress bars need the extra `examples`")
+    settings = replace(TINY, methods=("ec",), sparsities=(0.5,))
+    cases = [CASE, replace(CASE, seed=4)]
+    experiment.run_all(mnist.work, cases, settings, tmp_path / "two.csv", 2)
+    for case in cases:
+        mnist.work(case, settings, tmp_path / "none.csv", None)
+    two, none = (Results(tmp_path / name).rows() for name in ("two.csv", "none.csv"))
+    assert {row.key for row in two} == {row.key for row in none}
+    for a, b in zip(sorted(two, key=str), sorted(none, key=str)):
+        assert a.test_loss == pytest.approx(b.test_loss, rel=1e-3)  # another number of threads, float32
+
+
+@pytest.mark.parametrize("folder", [None, "empty"])
+def test_missing_mnist_names_the_four_files_and_their_checksums(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: str | None
+) -> None:
+    pytest.importorskip("tqdm", reason="progress bars need the extra `examples`")
+    monkeypatch.setattr(mnist, "BESIDE", tmp_path / "nowhere")
+    monkeypatch.delenv("ECPRUNE_MNIST", raising=False)
+    monkeypatch.setattr(experiment, "run_all", in_this_process)
+    given = [] if folder is None else ["--mnist", str(tmp_path / folder)]
+    assert mnist.main(["--no-figures", "--out", str(tmp_path / "out"), *given]) == 1
+    message = capsys.readouterr().err
+    assert all(name in message and md5 in message for name, md5 in MD5.items()), message
+    assert "Traceback" not in message
+
+
+def test_mnist_is_found_by_option_variable_and_beside_the_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mnist, "BESIDE", tmp_path / "nowhere")
+    monkeypatch.delenv("ECPRUNE_MNIST", raising=False)
+    assert mnist.mnist_folder(None) is None
+    monkeypatch.setattr(mnist, "BESIDE", tmp_path)
+    assert mnist.mnist_folder(None) == str(tmp_path)
+    monkeypatch.setenv("ECPRUNE_MNIST", "variable")
+    assert mnist.mnist_folder(None) == "variable"
+    assert mnist.mnist_folder("option") == "option"
+
+
+@pytest.mark.parametrize("module", ["matplotlib", "tqdm"])
+def test_missing_extra_is_named_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], module: str
+) -> None:
+    find_spec = experiment.importlib.util.find_spec
+    monkeypatch.setattr(
+        experiment.importlib.util,
+        "find_spec",
+        lambda name: None if name == module else find_spec("json"),
+    )
+    assert mnist.main(["--quick", "--out", str(tmp_path)]) == 1
+    message = capsys.readouterr().err
+    assert f"{module} is missing; install it with: pip install -e '.[examples]'" in message
+    assert ("--no-figures" in message) == (module == "matplotlib")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folder_that_cannot_be_written_is_a_clear_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(experiment.importlib.util, "find_spec", lambda name: name)
+    (tmp_path / "file").write_text("in the way")
+    assert pde.main(["--quick", "--no-figures", "--out", str(tmp_path / "file")]) == 1
+    message = capsys.readouterr().err
+    assert message.startswith("diffusion_sorption: ") and str(tmp_path / "file") in message
+    assert "Traceback" not in message
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="permissions do not hold for this user")
+def test_read_only_folder_is_a_clear_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(experiment.importlib.util, "find_spec", lambda name: name)
+    (tmp_path / "out").mkdir(mode=0o500)
+    assert pde.main(["--quick", "--no-figures", "--out", str(tmp_path / "out")]) == 1
+    assert "Permission denied" in capsys.readouterr().err
+
+
+def test_interruption_says_how_to_continue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(experiment, "run_all", interrupted)
+    monkeypatch.setattr(experiment.importlib.util, "find_spec", lambda name: name)
+    assert pde.main(["--quick", "--no-figures", "--out", str(tmp_path)]) == 130
+    assert "finished rows are in" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [(["--jobs", "0"], "--jobs: expected at least 1, got 0"), (["--seed", "-1"], "--seed: expected no negative")],
+)
+def test_wrong_option_is_named(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    message: str,
+) -> None:
+    monkeypatch.setattr(experiment.importlib.util, "find_spec", lambda name: name)
+    assert mnist.main(["--quick", "--no-figures", "--out", str(tmp_path), *options]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_report_without_rows_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(experiment.importlib.util, "find_spec", lambda name: name)
+    assert mnist.main(["--report", "--no-figures", "--out", str(tmp_path)]) == 1
+    assert "no rows yet" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("script", ["mnist.py", "diffusion_sorption.py"])
+def test_script_has_help(script: str) -> None:
+    command = [sys.executable, str(EXAMPLES / script), "--help"]
+    text = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True).stdout
+    assert all(option in text for option in ("--seed", "--quick", "--jobs", "--out", "--report"))
+
+
+def test_full_runs_cover_what_the_figures_need() -> None:
+    networks = mnist.cases(False, 784, None)
+    assert len({c.architecture for c in networks}) == 3
+    assert {c.activation for c in networks} == {"relu", "tanh"}
+    assert {c.seed for c in networks} == {0, 1, 2}
+    equation = pde.cases(False, None)
+    assert len({c.architecture for c in equation}) == 3
+    assert {c.noise for c in equation} == set(pde.NOISES)
+    assert {c.seed for c in equation} == {0, 1, 2}
+    assert {c.seed for c in mnist.cases(False, 784, [7]) + pde.cases(True, [7])} == {7}
+    assert set(mnist.FULL.methods) | set(pde.FULL.methods) == set(experiment.STYLES)
+    assert min(mnist.FULL.sparsities) == 0.1 and max(mnist.FULL.sparsities) == 0.98
+
+
+def test_digits_are_what_the_package_embeds(digits: Dataset) -> None:
+    np.testing.assert_array_equal(digits.x_test, load_digits().x_test[: TINY.n_test].astype(np.float32))
