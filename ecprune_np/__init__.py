@@ -5,15 +5,16 @@ The data flows one way: network → trace → moments → scores → pruned netw
 Ballini, Muscarnera, Fumagalli, Scotti, Regazzoni, arXiv:2602.20467.
 """
 
-from . import conformance, criteria, oracle
+from . import conformance, criteria, interop, oracle
 from .activations import ACTIVATIONS
 from .joint import joint_shifts
 from .linearization import LinearizationError, linearization_error
 from .losses import Gradient, accuracy, loss_gradient, mean_loss
 from .mlp import MLP, Trace, forward, pullback
-from .moments import Moments, collect_moments
+from .moments import Batch, BatchError, Moments, collect_moments
 from .pruning import Pruned, prune, prune_iteratively, sparsity_schedule
 from .scores import Scores, elimination_compensation
+from .sparse import SparseMLP
 from .surgeon import obc_update, obs_update
 from .training import train
 
@@ -22,11 +23,14 @@ __version__ = "0.1.0"
 __all__ = [
     "ACTIVATIONS",
     "MLP",
+    "Batch",
+    "BatchError",
     "Gradient",
     "LinearizationError",
     "Moments",
     "Pruned",
     "Scores",
+    "SparseMLP",
     "Trace",
     "accuracy",
     "collect_moments",
@@ -34,6 +38,7 @@ __all__ = [
     "criteria",
     "elimination_compensation",
     "forward",
+    "interop",
     "joint_shifts",
     "linearization_error",
     "loss_gradient",

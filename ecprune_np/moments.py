@@ -22,6 +22,7 @@ Array = npt.NDArray[Any]
 
 BATCH_BYTES = 2**26  # what a batch may take where no batch size is given
 OFFSET_STDS = 4  # a column is centred where its mean is this many standard deviations from zero
+CACHED_ROWS = 256  # the pullback takes so many samples at a time, for which a layer fits into a core's cache
 CANCELLATION = 1e-6  # where the one-pass variance keeps less of the square, two passes replace it
 
 
@@ -48,13 +49,15 @@ class LayerMoments:
         ours, theirs = (1 - share) * self.sensitivity, share * other.sensitivity
         sensitivity = ours + theirs
         ratio = np.divide(theirs, sensitivity, out=np.zeros_like(theirs), where=sensitivity > 0)[:, np.newaxis]
-        step = (other.reference - self.reference) + (other.offset - self.offset)
-        return LayerMoments(
-            sensitivity,
-            self.reference,
-            self.offset + ratio * step,
-            (1 - share) * self.variance + share * other.variance + ours[:, np.newaxis] * ratio * step**2,
-        )
+        step = other.offset - self.offset
+        step += other.reference - self.reference
+        offset = ratio * step
+        variance = ours[:, np.newaxis] * offset
+        variance *= step
+        variance += (1 - share) * self.variance
+        variance += share * other.variance
+        offset += self.offset
+        return LayerMoments(sensitivity, self.reference, offset, variance)
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,6 +197,8 @@ def collect_moments(
             raise ValueError(f"x: expected {n_samples or 'samples'}, got {seen} in all before the iterator ended")
         if moments is None:
             raise ValueError("sample_weight: expected a positive, finite sum, got 0.0")
+        with np.errstate(over="ignore"):
+            _checks.no_overflow("moments", moments.second_moment)  # of a mean too large to be squared
     except Exception as error:
         kind = "" if isinstance(error, (TypeError, ValueError)) else f"{type(error).__name__}: "
         done = None if moments is None else Moments(moments.layers, seen, moments.total_weight)
@@ -225,7 +230,7 @@ def _batches(
         for name, value in (("sample_weight", sample_weight), ("y", y)):
             if value is not None:
                 raise ValueError(f"{name}: expected None beside an iterator, whose batches carry their own (Batch)")
-        return (batch if isinstance(batch, Batch) else Batch(batch) for batch in x)
+        return (_checked_batch(mlp, batch if isinstance(batch, Batch) else Batch(batch)) for batch in x)
     if not hasattr(x, "shape") or not hasattr(x, "dtype"):
         x = np.asarray(x)
     if len(x.shape) != 2 or x.shape[1] != mlp.sizes[0] or len(x) == 0:
@@ -236,6 +241,10 @@ def _batches(
     if sample_weight is not None:
         sample_weight = _checks.sample_weights(sample_weight, len(x), mlp.dtype)
     return _slices(x, mlp.dtype, sample_weight, y, size)
+
+
+def _checked_batch(mlp: MLP, batch: Batch) -> Batch:
+    return batch._replace(x=_checks.samples("x", batch.x, mlp.sizes[0], mlp.dtype))
 
 
 def _slices(x: Array, dtype: Any, weight: Array | None, y: Array | None, size: int) -> Iterator[Batch]:
@@ -254,7 +263,7 @@ def _slices(x: Array, dtype: Any, weight: Array | None, y: Array | None, size: i
 
 def _batch_moments(mlp: MLP, batch: Batch, metric: Metric, loss: str, size: int) -> tuple[Moments | None, int]:
     """The moments of a batch, `size` samples at a time, or None where all weights are zero; and its length."""
-    x = _checks.samples("x", batch.x, mlp.sizes[0], mlp.dtype)
+    x = np.asarray(batch.x)
     y = None if batch.y is None else targets(batch.y, loss, len(x), mlp.sizes[-1], mlp.dtype)
     weight = np.ones(len(x), mlp.dtype)
     if batch.sample_weight is not None:
@@ -275,29 +284,30 @@ def _moments_at_once(mlp: MLP, x: Array, weight: Array, metric: Metric, y: Array
     c = cotangents(metric, trace.outputs, y, loss)
     share = (weight / weight.sum())[:, np.newaxis]
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # overflow is raised below
-        layers = tuple(_layer_moments(s * share, a) for s, a in zip(_sensitivities(mlp, trace, c), trace.inputs))
-        _checks.no_overflow("moments", [m.variance + m.sensitivity[:, np.newaxis] * m.mean**2 for m in layers])
+        layers = tuple(_layer_moments(s, a) for s, a in zip(_sensitivities(mlp, trace, c, share), trace.inputs))
+        _checks.no_overflow("moments", [m.variance for m in layers])
     return Moments(layers, len(x), float(weight.sum()))
 
 
-def _sensitivities(mlp: MLP, trace: Trace, cotangents: Array) -> list[Array]:
-    """s_i = Σ_r (c_rᵀ J_i)², per layer (N, n_l): `pullback` one cotangent at a time, its squares summed up (EC-3.9).
-
-    No array has an axis r, and the first layer's σ', which the pullback needs no further, is taken out of the sum.
-    """
-    slopes = [mlp.layer_activation(l).derivative(z) for l, z in enumerate(trace.preactivations)]
-    buffers = [np.empty_like(z) for z in trace.preactivations]
-    squares = [buffers[0], *(np.empty_like(z) for z in trace.preactivations[1:])]  # the first layer's g has no other use
+def _sensitivities(mlp: MLP, trace: Trace, cotangents: Array, share: Array) -> list[Array]:
+    """share · s_i, s_i = Σ_r (c_rᵀ J_i)², per layer (N, n_l): the squares of the pullback, summed up (EC-3.9)."""
     sums = [np.zeros_like(z) for z in trace.preactivations]
-    for g in cotangents:
-        for l in reversed(range(mlp.n_layers)):
-            if l < mlp.n_layers - 1:
-                g = np.matmul(g, mlp.weights[l + 1], out=buffers[l])
-            if l > 0:
-                g = np.multiply(g, slopes[l], out=buffers[l])
-            sums[l] += np.square(g, out=squares[l])
-    sums[0] *= slopes[0]
-    sums[0] *= slopes[0]  # twice, for the square alone may underflow
+    if mlp.output_activation == "identity" and cotangents.strides[1] == 0:
+        cotangents = cotangents[:, :1]  # the same for all samples: one row stands for them until the first σ' below
+    for start in range(0, len(trace.outputs), CACHED_ROWS):
+        rows = slice(start, start + CACHED_ROWS)
+        slopes = [mlp.layer_activation(l).derivative(z[rows]) for l, z in enumerate(trace.preactivations)]
+        for g in cotangents if cotangents.shape[1] == 1 else cotangents[:, rows]:
+            for l in reversed(range(mlp.n_layers)):
+                if l < mlp.n_layers - 1:
+                    g = g @ mlp.weights[l + 1]
+                if l > 0 and (l < mlp.n_layers - 1 or mlp.output_activation != "identity"):
+                    g = g * slopes[l]
+                sums[l][rows] += g * g
+        for _ in range(2):  # the first layer's σ' is taken out of the sum, not as a square, which may underflow
+            sums[0][rows] *= slopes[0]
+        for s in sums:
+            s[rows] *= share[rows]
     return sums
 
 
@@ -306,8 +316,8 @@ def _layer_moments(s: Array, a: Array) -> LayerMoments:
     reference = _reference(a)
     centred = a - reference if reference.any() else a
     sensitivity = s.sum(axis=0)
-    offset = np.zeros((s.shape[1], a.shape[1]), s.dtype)
-    np.divide(s.T @ centred, sensitivity[:, np.newaxis], out=offset, where=sensitivity[:, np.newaxis] > 0)
+    offset = s.T @ centred
+    offset /= np.where(sensitivity > 0, sensitivity, 1)[:, np.newaxis]
     square = s.T @ centred**2
     variance = square - sensitivity[:, np.newaxis] * offset**2
     cancelled = variance < CANCELLATION * square
@@ -324,7 +334,7 @@ def _reference(a: Array) -> Array:
     """
     square = np.einsum("nj,nj->j", a, a) / len(a)
     far = (1 + OFFSET_STDS**2) * a.mean(axis=0) ** 2 > OFFSET_STDS**2 * square  # the variance is square − mean²
-    reference = np.zeros_like(a[0])
+    reference: Array = np.zeros_like(a[0])
     reference[far] = a[0, far] + (a[:, far] - a[0, far]).mean(axis=0)
     return reference
 

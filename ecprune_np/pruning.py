@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,9 @@ from .joint import joint_shifts
 from .metrics import Metric
 from .mlp import MLP
 from .scores import Scores, elimination_compensation
+
+if TYPE_CHECKING:
+    from .sparse import SparseMLP
 
 Array = npt.NDArray[Any]
 Masks = tuple[npt.NDArray[np.bool_], ...]
@@ -33,6 +37,16 @@ class Pruned:
         """The fraction of the weights that are removed."""
         kept = sum(int(m.sum()) for m in self.masks)
         return 1 - kept / self.mlp.n_weights
+
+    def to_sparse(self) -> SparseMLP:
+        """The network in compressed sparse rows, with a forward pass of its own."""
+        from .sparse import SparseMLP  # here, not above: scipy is slow to import
+
+        return SparseMLP.from_dense(self.mlp)
+
+    def save(self, file: str | os.PathLike[str]) -> str:
+        """Write the network to a compressed file; returns its size beside the dense one's."""
+        return self.to_sparse().save(file)
 
 
 def prune(

@@ -1,0 +1,226 @@
+"""Moments of streams: any batches are the whole, what fails says where, and what was done is kept."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from networks import METRICS, Drawn, make, networks
+
+import ecprune_np as ec
+from ecprune_np.comparison import worst_error
+from ecprune_np.losses import targets
+from ecprune_np.metrics import cotangents
+from ecprune_np.moments import Batch, BatchError, _sensitivities
+
+D = make([3, 4, 2], n_samples=20)
+
+
+def distance(a: ec.Moments, b: ec.Moments, mlp: ec.MLP) -> float:
+    """The worst relative error between the scores that two moments give."""
+    return max(worst_error(ec.elimination_compensation(mlp, a), ec.elimination_compensation(mlp, b), mlp, b))
+
+
+def batches_of(d: Drawn, size: int) -> Iterator[Batch]:
+    for start in range(0, len(d.x), size):
+        part = slice(start, start + size)
+        yield Batch(d.x[part], d.sample_weight[part], d.labels[part])
+
+
+def broken_after(n: int) -> Iterator[np.ndarray]:
+    for start in range(n):
+        yield D.x[5 * start : 5 * start + 5]
+    raise OSError("disk gone")
+
+
+@given(networks(min_outputs=2), st.sampled_from(METRICS), st.integers(1, 25), st.integers(1, 25))
+def test_a_stream_of_batches_is_the_whole(d: Drawn, metric: str, size: int, batch_size: int) -> None:
+    """EC-7.4: for any batches, with weights and targets, cut smaller or not."""
+    whole = ec.collect_moments(
+        d.mlp, d.x, metric, sample_weight=d.sample_weight, y=d.labels, loss="cross_entropy", batch_size=1000
+    )
+    streamed = ec.collect_moments(
+        d.mlp, batches_of(d, size), metric, loss="cross_entropy", batch_size=batch_size, n_samples=len(d.x)
+    )
+    assert distance(streamed, whole, d.mlp) < 1e-12
+    assert streamed.n_samples == len(d.x)
+    assert streamed.total_weight == pytest.approx(d.sample_weight.sum())
+
+
+@given(networks(min_outputs=2), st.sampled_from(METRICS), st.integers(1, 10))
+def test_sensitivities_are_squares_of_the_pullback(d: Drawn, metric: str, rows: int) -> None:
+    """EC-3.9: the fast sum over cotangents, so many samples at a time, against the readable pullback."""
+    trace = ec.forward(d.mlp, d.x)
+    y = targets(d.labels, "cross_entropy", len(d.x), d.mlp.sizes[-1], d.mlp.dtype)
+    c = cotangents(metric, trace.outputs, y, "cross_entropy")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ecprune_np.moments.CACHED_ROWS", rows)
+        sensitivities = _sensitivities(d.mlp, trace, c, d.sample_weight[:, np.newaxis])
+    for s, g in zip(sensitivities, ec.pullback(d.mlp, trace, c)):
+        expected = d.sample_weight[:, np.newaxis] * (g**2).sum(axis=0)
+        np.testing.assert_allclose(s, expected, rtol=1e-12, atol=1e-300)
+
+
+def test_a_plain_array_is_a_batch_and_a_reader_may_reuse_its_buffer() -> None:
+    def reader() -> Iterator[np.ndarray]:
+        buffer = np.empty((5, 3))
+        for start in range(0, 20, 5):
+            buffer[:] = D.x[start : start + 5] + 100
+            yield buffer
+
+    assert distance(ec.collect_moments(D.mlp, reader()), ec.collect_moments(D.mlp, D.x + 100), D.mlp) < 1e-12
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8])
+def test_a_memmap_is_read_batch_by_batch(tmp_path: Path, dtype: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = (100 * np.abs(D.x)).astype(dtype)
+    data.tofile(tmp_path / "x.bin")
+    x = np.memmap(tmp_path / "x.bin", dtype, "r", shape=data.shape)
+    read: list[int] = []
+    original = np.memmap.__getitem__
+
+    def getitem(array: np.memmap, index: Any) -> Any:
+        rows = original(array, index)
+        read.append(len(rows))
+        return rows
+
+    monkeypatch.setattr(np.memmap, "__getitem__", getitem)
+    streamed = ec.collect_moments(D.mlp, x, batch_size=6)
+    assert max(read) == 6
+    assert distance(streamed, ec.collect_moments(D.mlp, data.astype(np.float64)), D.mlp) < 1e-12
+
+
+def test_scores_come_from_streams_too() -> None:
+    scores = ec.elimination_compensation(D.mlp, batches_of(D, 7), "fisher", loss="cross_entropy")
+    moments = ec.collect_moments(D.mlp, D.x, "fisher", sample_weight=D.sample_weight)
+    assert max(worst_error(scores, ec.elimination_compensation(D.mlp, moments), D.mlp, moments)) < 1e-12
+
+
+def test_a_batch_of_zero_weights_counts_nothing() -> None:
+    batches = [Batch(D.x[:5], np.zeros(5)), Batch(D.x[5:], np.ones(15))]
+    moments = ec.collect_moments(D.mlp, iter(batches))
+    assert distance(moments, ec.collect_moments(D.mlp, D.x[5:]), D.mlp) < 1e-13
+    assert moments.n_samples == 20
+
+
+NAN = np.where(np.arange(15).reshape(5, 3) == 7, np.nan, D.x[:5])
+GOOD = [D.x[:5], D.x[5:10]]
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (D.x[:5, :2], r"x: expected shape \(N, 3\), got \(5, 2\), in batch 2"),
+        (D.x[0], r"x: expected shape \(N, 3\), got \(3,\), in batch 2"),
+        (D.x[:0], r"x: expected at least one sample, got shape \(0, 3\), in batch 2"),
+        (NAN, r"x: not finite at \[2, 1\] \(nan\), in batch 2"),
+        (D.x[:5].astype(complex), "x: expected float32, float64, longdouble or integers, got complex128, in batch 2"),
+        (Batch(D.x[:5], np.ones(4)), r"sample_weight: expected shape \(5,\), got \(4,\), in batch 2"),
+        (Batch(D.x[:5], np.zeros(4)), r"sample_weight: expected shape \(5,\), got \(4,\), in batch 2"),
+        (Batch(D.x[:5], -np.ones(5)), "sample_weight: expected no negative weight, got -1.0 at .0., in batch 2"),
+        (Batch(D.x[:5], None, D.x[:5]), r"y: expected shape \(5, 2\), got \(5, 3\), in batch 2"),
+        (Batch(1e308 * np.sign(D.x[:5])), "overflow in layer 0 .*, in batch 2"),
+    ],
+)
+def test_a_bad_batch_is_named_and_the_others_are_kept(tmp_path: Path, bad: Any, message: str) -> None:
+    large = D.mlp.replace([1e10 * D.mlp.weights[0], D.mlp.weights[1]], D.mlp.biases)
+    mlp = large if "overflow" in message else D.mlp
+    with pytest.raises(BatchError, match=message) as caught:
+        ec.collect_moments(mlp, iter([*GOOD, bad, D.x[10:]]))
+    assert caught.value.batch == 2 and caught.value.moments is not None
+    caught.value.moments.save(tmp_path / "done.npz")
+    done = ec.Moments.load(tmp_path / "done.npz")
+    assert done.n_samples == 10
+    resumed = done.merge(ec.collect_moments(mlp, D.x[10:]))
+    assert distance(resumed, ec.collect_moments(mlp, D.x), mlp) < 1e-12
+
+
+def test_an_iterator_that_fails_says_where_and_can_be_resumed() -> None:
+    with pytest.raises(BatchError, match="OSError: disk gone, in batch 3") as caught:
+        ec.collect_moments(D.mlp, broken_after(3))
+    again = pickle.loads(pickle.dumps(caught.value))  # as it comes back from another process
+    assert (str(again), again.batch) == (str(caught.value), 3)
+    rest = islice((D.x[k : k + 5] for k in range(0, 20, 5)), again.batch, None)
+    assert distance(again.moments.merge(ec.collect_moments(D.mlp, rest)), ec.collect_moments(D.mlp, D.x), D.mlp) < 1e-12
+
+
+def test_an_iterator_that_ends_early_is_named() -> None:
+    with pytest.raises(BatchError, match="x: expected samples, got 0 in all before the iterator ended, in batch 0"):
+        ec.collect_moments(D.mlp, iter([]))
+    with pytest.raises(
+        BatchError, match="x: expected 20, got 10 in all before the iterator ended, in batch 2"
+    ) as caught:
+        ec.collect_moments(D.mlp, iter(GOOD), n_samples=20)
+    assert caught.value.moments.n_samples == 10
+    with pytest.raises(BatchError, match="OSError: disk gone, in batch 0") as caught:
+        ec.collect_moments(D.mlp, broken_after(0))
+    assert caught.value.moments is None
+
+
+def test_arguments_beside_a_stream_are_named() -> None:
+    for arguments in ({"sample_weight": np.ones(20)}, {"y": D.labels}):
+        with pytest.raises(ValueError, match=rf"{next(iter(arguments))}: expected None beside an iterator"):
+            ec.collect_moments(D.mlp, iter(GOOD), **arguments)
+    with pytest.raises(ValueError, match='y: metric "loss" needs targets, got None, in batch 0'):
+        ec.collect_moments(D.mlp, iter(GOOD), "loss")
+    with pytest.raises(ValueError, match=r"sample_weight: expected a positive, finite sum, got 0\.0"):
+        ec.collect_moments(D.mlp, iter([Batch(D.x, np.zeros(20))]))
+    with pytest.raises(ValueError, match="other: expected a finite sum of weights"):
+        ec.collect_moments(D.mlp, iter([Batch(D.x[:1], [1e308]), Batch(D.x[:1], [1e308])]))
+
+
+def test_a_memmap_of_the_wrong_dtype_or_with_damage_is_named(tmp_path: Path) -> None:
+    D.x.tofile(tmp_path / "x.bin")
+    with pytest.raises(TypeError, match="x: expected float32, float64, longdouble or integers, got complex64"):
+        ec.collect_moments(D.mlp, np.memmap(tmp_path / "x.bin", np.complex64, "r", shape=(20, 3)))
+    with pytest.raises(ValueError, match=r"x: expected shape \(N, 3\), got \(15, 4\)"):
+        ec.collect_moments(D.mlp, np.memmap(tmp_path / "x.bin", np.float64, "r", shape=(15, 4)))
+    damaged = np.memmap(tmp_path / "x.bin", np.float64, "r+", shape=(20, 3))
+    damaged[13, 2] = np.inf
+    with pytest.raises(BatchError, match=r"x: not finite at \[13, 2\] \(inf\), in batch 2") as caught:
+        ec.collect_moments(D.mlp, damaged, batch_size=6)
+    assert caught.value.moments.n_samples == 12
+    damaged[13, 2] = 1e300
+    with pytest.raises(BatchError, match=r"x: not finite at \[13, 2\] \(1e\+300 as float32\), in batch 2"):
+        ec.collect_moments(D.mlp.astype(np.float32), damaged, batch_size=6)
+
+
+@given(d=networks())
+def test_moments_survive_a_file(tmp_path_factory: pytest.TempPathFactory, d: Drawn) -> None:
+    file = tmp_path_factory.getbasetemp() / "moments.npz"
+    moments = ec.collect_moments(d.mlp, d.x, sample_weight=d.sample_weight)
+    moments.save(file)
+    again = ec.Moments.load(file)
+    assert (again.n_samples, again.total_weight) == (moments.n_samples, moments.total_weight)
+    for a, b in zip(again.layers, moments.layers):
+        for name in ("sensitivity", "reference", "offset", "variance"):
+            assert (getattr(a, name) == getattr(b, name)).all()
+
+
+def test_a_file_that_holds_no_moments_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "m.npz"
+    D.mlp.save(file)
+    with pytest.raises(ValueError, match=r"m\.npz: expected moments, sensitivity_0 is missing"):
+        ec.Moments.load(file)
+    ec.collect_moments(D.mlp, D.x).save(file)
+    arrays = dict(np.load(file))
+    changes: list[tuple[dict[str, Any], str]] = [
+        ({"variance_1": arrays["variance_0"]}, "layer 1 has other shapes or a negative variance"),
+        ({"variance_0": -arrays["variance_0"]}, "layer 0 has other shapes or a negative variance"),
+        ({"variance_0": np.ones(3)}, "layer 0 has other shapes"),
+        ({"offset_0": np.full((4, 3), np.nan)}, r"m\.npz: offset_0: not finite at \[0, 0\]"),
+    ]
+    for change, message in changes:
+        np.savez(file, **(arrays | change))
+        with pytest.raises(ValueError, match=message):
+            ec.Moments.load(file)
+    file.write_bytes(pickle.dumps(arrays))
+    with pytest.raises(ValueError, match=r"expected an \.npz file of plain arrays"):
+        ec.Moments.load(file)
