@@ -348,10 +348,26 @@ def test_schema_stands_beside_the_vectors_and_names_their_properties(vectors):
 def test_schema_accepts_the_vectors(vectors):
     jsonschema = pytest.importorskip("jsonschema", reason="the schema's own test needs jsonschema")
     validator = jsonschema.Draft202012Validator(json.loads(schema_text()))
-    for file in sorted(vectors.glob("depth-*.json")):
-        validator.validate(json.loads(file.read_text(encoding="utf-8")))
+    for file in sorted(vectors.glob("*.json")):
+        if file.name != SCHEMA:
+            validator.validate(json.loads(file.read_text(encoding="utf-8")))
     with pytest.raises(jsonschema.ValidationError):
         validator.validate({"importance": []})
+
+
+@pytest.mark.skipif(np.finfo(np.longdouble).eps == np.finfo(float).eps, reason="longdouble is no wider here")
+def test_vectors_say_which_expected_values_are_rounding(vectors, tmp_path, monkeypatch):
+    """EC-9.5: a shift that is zero but for rounding has no digits, and the file says so; all else has twelve."""
+    few = {}
+    for case in CASES:
+        digits = json.loads((vectors / f"{case}.json").read_text(encoding="utf-8"))["digits"]
+        worst = min(d for layers in digits.values() for layer in layers for row in layer for d in row)
+        if worst < 12:
+            few[str(case)] = worst
+    assert set(few) == {"symmetric-tanh"} and few["symmetric-tanh"] < 6, few
+    monkeypatch.setattr(np, "longdouble", np.float64)  # a platform without a wider format
+    conformance.write_vectors(tmp_path)
+    assert json.loads((tmp_path / "depth-2.json").read_text(encoding="utf-8"))["digits"] is None
 
 
 def test_interrupt_stops_the_worker_quietly():

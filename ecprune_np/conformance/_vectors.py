@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from .._files import save_json, save_text
 from ..comparison import ROUNDINGS
+from ..oracle import certify
 from ._cases import Case, Layers, cases
 from ._report import Report
 from ._verdict import TOLERANCES, Outcome, Result, judge
@@ -53,22 +54,40 @@ def check_vectors(folder: str | os.PathLike[str]) -> Report:
 
 
 def vector(case: Case) -> dict[str, Any]:
-    """What `<case>.json` holds: inputs, expected values, the scales and tolerances of the comparison, flags, note."""
+    """What `<case>.json` holds: inputs, expected values, the scales and tolerances of the comparison, flags, note.
+
+    `digits` are the certified correct digits of every expected value (EC-9.5), null where the platform that writes
+    has no wider format to certify them with.
+    """
     reference = case.reference
-    return {
-        "name": case.name,
+    return _inputs(case) | {
         "flags": list(case.flags),
         "note": case.note,
-        "activation": case.activation,
-        "weights": _lists(case.weights),
-        "biases": _lists(case.biases),
-        "x": case.x.tolist(),
         "expected": {"importance": _lists(reference.importance), "bias_shift": _lists(reference.bias_shift)},
         "scale": {"importance": _lists(reference.importance_scale), "bias_shift": _lists(reference.shift_scale)},
+        "digits": _digits(case),
         "tolerance": {str(dtype): tolerance for dtype, tolerance in TOLERANCES.items()},
         "ill_conditioned": case.ill_conditioned,
         "roundings": ROUNDINGS,
     }
+
+
+def _inputs(case: Case) -> dict[str, Any]:
+    return {
+        "name": case.name,
+        "activation": case.activation,
+        "weights": _lists(case.weights),
+        "biases": _lists(case.biases),
+        "x": case.x.tolist(),
+    }
+
+
+def _digits(case: Case) -> dict[str, Any] | None:
+    if np.finfo(np.longdouble).eps >= np.finfo(np.float64).eps:
+        return None
+    certificate = certify(case.mlp, case.x)
+    layers = {"importance": certificate.importance_digits, "bias_shift": certificate.bias_shift_digits}
+    return {name: [np.round(digits, 1).tolist() for digits in values] for name, values in layers.items()}
 
 
 def schema_text() -> str:
@@ -97,9 +116,8 @@ def _check_inputs(path: Path, case: Case) -> None:
     """Raise where the inputs are not those of this version; results alone, without the inputs, are fine."""
     if not path.exists():
         return
-    given, inputs = _read(path), vector(case)
-    names = ("name", "activation", "weights", "biases", "x")  # what is computed from them differs in the last bit
-    if not isinstance(given, dict) or any(given.get(name) != inputs[name] for name in names):
+    given = _read(path)  # only the inputs are compared: what is computed from them differs in the last bit
+    if not isinstance(given, dict) or any(given.get(name) != value for name, value in _inputs(case).items()):
         raise _Unusable(f"{path.name}: not this version's case; write the vectors anew and compute it again")
 
 
