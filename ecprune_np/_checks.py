@@ -24,12 +24,18 @@ def real_array(name: str, value: Any, dtype: Any = None) -> Array:
     if dtype is not None:
         with np.errstate(over="ignore"):  # reported just below
             array = array.astype(dtype, copy=False)
-    finite = np.isfinite(array)
+    all_finite(name, given, array)
+    return array
+
+
+def all_finite(name: str, given: Array, cast: Array, first_row: int = 0) -> None:
+    """Raise where `cast`, which is `given` in another dtype, is not finite; rows are counted from `first_row`."""
+    finite = np.isfinite(cast)
     if not finite.all():
         index = [int(i) for i in np.argwhere(~finite)[0]]
         came = given[tuple(index)]
-        raise ValueError(f"{name}: not finite at {index} ({came}{f' as {array.dtype}' if np.isfinite(came) else ''})")
-    return array
+        place = [first_row + index[0], *index[1:]] if index else index
+        raise ValueError(f"{name}: not finite at {place} ({came}{f' as {cast.dtype}' if np.isfinite(came) else ''})")
 
 
 def samples(name: str, value: Any, width: int, dtype: Any) -> Array:

@@ -253,11 +253,7 @@ def _slices(x: Array, dtype: Any, weight: Array | None, y: Array | None, size: i
         given = np.asarray(x[part])
         with np.errstate(over="ignore"):  # reported just below
             rows = given.astype(dtype, copy=False)
-        finite = np.isfinite(rows)
-        if not finite.all():
-            i, j = (int(index) for index in np.argwhere(~finite)[0])
-            cast = f" as {rows.dtype}" if np.isfinite(given[i, j]) else ""
-            raise ValueError(f"x: not finite at [{start + i}, {j}] ({given[i, j]}{cast})")
+        _checks.all_finite("x", given, rows, first_row=start)
         yield Batch(rows, None if weight is None else weight[part], None if y is None else y[part])
 
 
