@@ -120,6 +120,11 @@ def boolean_masks(value: Any, shapes: Sequence[tuple[int, ...]]) -> tuple[npt.ND
     return masks
 
 
+def formats(arrays: Sequence[Array]) -> list[tuple[tuple[int, ...], str]]:
+    """The shape and dtype of each array, to be compared and shown."""
+    return [(array.shape, str(array.dtype)) for array in arrays]
+
+
 def sequence(name: str, value: Any) -> Sequence[Any]:
     """`value` if it is a list or a tuple: one entry a layer."""
     if not isinstance(value, (list, tuple)):

@@ -129,7 +129,7 @@ def trusted(mlp: MLP, agreement: Agreement) -> bool:
 
 def certified_digits(mlp: MLP, x: Array) -> str:
     """How many weights have digits enough to be trusted, from the same formulas in a wider format (EC-9.5)."""
-    if np.finfo(mlp.dtype).eps <= np.finfo(np.longdouble).eps:
+    if oracle.wider_format(mlp.dtype) is None:
         return f"no format here is wider than {mlp.dtype}, so its digits are not certified"
     return f"certified: {oracle.certify(mlp, x)}"
 

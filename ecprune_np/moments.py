@@ -98,8 +98,7 @@ class Moments:
         Raises ValueError where the two belong to networks of different shape or dtype.
         """
         _checks.instance("other", other, Moments)
-        ours = [(m.variance.shape, str(m.variance.dtype)) for m in self.layers]
-        theirs = [(m.variance.shape, str(m.variance.dtype)) for m in other.layers]
+        ours, theirs = _checks.formats(self.variance), _checks.formats(other.variance)
         if ours != theirs:
             raise ValueError(f"other: expected moments with layers {ours}, got {theirs}")
         total = self.total_weight + other.total_weight

@@ -98,8 +98,7 @@ def _moments_of(
         return collect_moments(
             mlp, x_or_moments, metric, sample_weight=sample_weight, batch_size=batch_size, y=y, loss=loss
         )
-    expected = [(w.shape, str(w.dtype)) for w in mlp.weights]
-    got = [(v.shape, str(v.dtype)) for v in x_or_moments.variance]
+    expected, got = _checks.formats(mlp.weights), _checks.formats(x_or_moments.variance)
     if got != expected:
         raise ValueError(f"moments: expected layers {expected} as in the network, got {got}")
     return x_or_moments

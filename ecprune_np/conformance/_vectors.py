@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from .._files import save_json, save_text
 from ..comparison import ROUNDINGS
-from ..oracle import certify
+from ..oracle import certify, wider_format
 from ._cases import Case, Layers, cases
 from ._report import Report
 from ._verdict import TOLERANCES, Outcome, Result, judge
@@ -83,7 +83,7 @@ def _inputs(case: Case) -> dict[str, Any]:
 
 
 def _digits(case: Case) -> dict[str, Any] | None:
-    if np.finfo(np.longdouble).eps >= np.finfo(np.float64).eps:
+    if wider_format(case.mlp.dtype) is None:
         return None
     certificate = certify(case.mlp, case.x)
     layers = {"importance": certificate.importance_digits, "bias_shift": certificate.bias_shift_digits}

@@ -1,6 +1,6 @@
 """Independent ways to the same numbers; they share nothing with the fast path but σ's values (EC-9)."""
 
-from ._certify import Certificate, certify
+from ._certify import Certificate, certify, wider_format
 from ._complex_step import complex_step
 from ._finite_differences import EstimatedScores, finite_differences
 from ._loops import loops
@@ -18,4 +18,5 @@ __all__ = [
     "nonlinear",
     "refit_biases",
     "true_change",
+    "wider_format",
 ]

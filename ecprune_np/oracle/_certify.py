@@ -89,7 +89,9 @@ def certify(
     Otherwise arguments and errors as `collect_moments`.
     """
     _checks.instance("mlp", mlp, MLP)
-    wider = _wider_than(mlp.dtype)
+    wider = wider_format(mlp.dtype)
+    if wider is None:
+        raise ValueError(f"mlp: expected a dtype that this platform has a wider one for, got {mlp.dtype}")
     x = _checks.samples("x", x, mlp.sizes[0], mlp.dtype)
     arguments: dict[str, Any] = {"sample_weight": sample_weight, "y": y, "loss": loss, "batch_size": len(x)}
     moments = collect_moments(mlp, x, metric, **arguments)
@@ -111,12 +113,13 @@ def certify(
     return Certificate(*(tuple(_checks.frozen(a) for a in arrays) for arrays in (*measured, *bounds)))
 
 
-def _wider_than(dtype: np.dtype[Any]) -> Any:
+def wider_format(dtype: np.dtype[Any]) -> Any:
+    """The dtype in which digits of `dtype` are certified, or None where this platform has none."""
     if dtype == np.float32:
         return np.float64
     if dtype == np.float64 and np.finfo(np.longdouble).eps < np.finfo(np.float64).eps:
         return np.longdouble
-    raise ValueError(f"mlp: expected a dtype that this platform has a wider one for, got {dtype}")
+    return None
 
 
 def _digits(error: Array, size: Array) -> Array:
