@@ -187,11 +187,16 @@ def forward(mlp: MLP, x: npt.ArrayLike) -> Trace:
     Raises ValueError where x has another shape or is not finite, or a preactivation overflows.
     """
     _checks.instance("mlp", mlp, MLP)
-    a = _checks.samples("x", x, mlp.sizes[0], mlp.dtype)
+    return unchecked_forward(mlp, _checks.samples("x", x, mlp.sizes[0], mlp.dtype))
+
+
+def unchecked_forward(mlp: MLP, a: Array) -> Trace:
+    """`forward` of samples that have been checked."""
     inputs, preactivations = [], []
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # overflow is raised below
         for l, (weights, biases) in enumerate(zip(mlp.weights, mlp.biases)):
-            z = a @ weights.T + biases
+            z = a @ weights.T
+            z += biases
             inputs.append(a)
             preactivations.append(z)
             a = mlp.layer_activation(l).value(z)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -16,13 +17,13 @@ from . import _checks
 from ._files import load_arrays, save_arrays
 from .losses import targets
 from .metrics import Metric, check_metric, cotangents
-from .mlp import MLP, Trace, forward
+from .mlp import MLP, Trace, unchecked_forward
 
 Array = npt.NDArray[Any]
 
-BATCH_BYTES = 2**26  # what a batch may take where no batch size is given
+BATCH_BYTES = 2**27  # what a batch may take where no batch size is given
 OFFSET_STDS = 4  # a column is centred where its mean is this many standard deviations from zero
-CACHED_ROWS = 256  # the pullback takes so many samples at a time, for which a layer fits into a core's cache
+CACHED_BYTES = 2**22  # what the pullback to one layer may take at a time, so that it stays in a core's cache
 CANCELLATION = 1e-6  # where the one-pass variance keeps less of the square, two passes replace it
 
 
@@ -177,7 +178,7 @@ def collect_moments(
     arrays is passed as `iter(list)`.  `n_samples` is how many samples are expected, if that is known.
     `metric` is "output", "softmax", "fisher", "loss" (the first-order change of `loss` at targets `y`) or a
     callable from outputs (N, K) to cotangents (R, N, K).  The result depends on `batch_size` by rounding only; by
-    default a batch takes about 64 MB, or as much as the network if that is more.
+    default a batch takes about 128 MB, or as much as the network if that is more.
 
     Raises ValueError for bad input and for an overflow.  From a batch on it is a `BatchError`, which has the number
     of the batch and the `moments` of those before it: save them, and merge them with those of the rest.
@@ -275,7 +276,7 @@ def _batch_moments(mlp: MLP, batch: Batch, metric: Metric, loss: str, size: int)
 
 
 def _moments_at_once(mlp: MLP, x: Array, weight: Array, metric: Metric, y: Array | None, loss: str) -> Moments:
-    trace = forward(mlp, x)
+    trace = unchecked_forward(mlp, x)
     c = cotangents(metric, trace.outputs, y, loss)
     share = (weight / weight.sum())[:, np.newaxis]
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # overflow is raised below
@@ -286,49 +287,62 @@ def _moments_at_once(mlp: MLP, x: Array, weight: Array, metric: Metric, y: Array
 
 def _sensitivities(mlp: MLP, trace: Trace, cotangents: Array, share: Array) -> list[Array]:
     """share · s_i, s_i = Σ_r (c_rᵀ J_i)², per layer (N, n_l): the squares of the pullback, summed up (EC-3.9)."""
-    sums = [np.zeros_like(z) for z in trace.preactivations]
+    sums = [np.empty_like(z) for z in trace.preactivations]
     if mlp.output_activation == "identity" and cotangents.strides[1] == 0:
         cotangents = cotangents[:, :1]  # the same for all samples: one row stands for them until the first σ' below
-    for start in range(0, len(trace.outputs), CACHED_ROWS):
-        rows = slice(start, start + CACHED_ROWS)
-        slopes = [mlp.layer_activation(l).derivative(z[rows]) for l, z in enumerate(trace.preactivations)]
-        for g in cotangents if cotangents.shape[1] == 1 else cotangents[:, rows]:
-            for l in reversed(range(mlp.n_layers)):
-                if l < mlp.n_layers - 1:
-                    g = g @ mlp.weights[l + 1]
-                if l > 0 and (l < mlp.n_layers - 1 or mlp.output_activation != "identity"):
-                    g = g * slopes[l]
-                sums[l][rows] += g * g
-        for _ in range(2):  # the first layer's σ' is taken out of the sum, not as a square, which may underflow
-            sums[0][rows] *= slopes[0]
-        for s in sums:
-            s[rows] *= share[rows]
+    n_cotangents, n_samples = len(cotangents), len(share)
+    size = max(1, CACHED_BYTES // (n_cotangents * max(mlp.sizes[1:]) * mlp.dtype.itemsize))
+    buffers = [np.empty(n_cotangents * min(size, n_samples) * n, mlp.dtype) for n in mlp.sizes[1:]]
+    for start in range(0, n_samples, size):
+        rows = slice(start, start + size)
+        g = cotangents if cotangents.shape[1] == 1 else cotangents[:, rows]
+        for l in reversed(range(mlp.n_layers)):
+            slopes = mlp.layer_activation(l).derivative(trace.preactivations[l][rows])
+            s = np.einsum("rni,rni->ni", g, g, out=sums[l][rows])
+            for factor in (slopes, slopes, share[rows]):  # one after the other: the square of a slope may underflow
+                s *= factor
+            if l > 0:
+                g = np.multiply(g, slopes, out=_part(buffers[l], n_cotangents, *s.shape))
+                below = _part(buffers[l - 1], n_cotangents * len(s), mlp.sizes[l])
+                np.matmul(g.reshape(len(below), -1), mlp.weights[l], out=below)
+                g = below.reshape(n_cotangents, len(s), -1)
     return sums
+
+
+def _part(buffer: Array, *shape: int) -> Array:
+    """The beginning of a flat buffer as an array of that shape."""
+    return buffer[: math.prod(shape)].reshape(shape)
 
 
 def _layer_moments(s: Array, a: Array) -> LayerMoments:
     """S_i = Σ_n s_ni, and the mean and variance of the columns of a under the weights s_ni / S_i (EC-7.3)."""
-    reference = _reference(a)
-    centred = a - reference if reference.any() else a
+    centred, square = a, a**2
+    reference = _reference(a, square)
+    if reference.any():
+        centred = a - reference
+        square = centred**2
     sensitivity = s.sum(axis=0)
     offset = s.T @ centred
     offset /= np.where(sensitivity > 0, sensitivity, 1)[:, np.newaxis]
-    square = s.T @ centred**2
-    variance = square - sensitivity[:, np.newaxis] * offset**2
-    cancelled = variance < CANCELLATION * square
+    second = s.T @ square
+    variance = offset**2
+    variance *= -sensitivity[:, np.newaxis]
+    variance += second
+    cancelled = variance < CANCELLATION * second
     for i in np.flatnonzero(cancelled.any(axis=1)):
         offset[i, cancelled[i]], variance[i, cancelled[i]] = _two_pass(s[:, i], centred, cancelled[i])
     return LayerMoments(sensitivity, reference, offset, variance)
 
 
-def _reference(a: Array) -> Array:
+def _reference(a: Array, square: Array) -> Array:
     """What to subtract from each column: its mean where that is far from zero, else nothing (EC-7.2).
 
     A constant column is its own mean exactly.  A column near zero stays as it is, so that the zeros of
-    a rectifier stay zeros and the error is relative to E[s a²].
+    a rectifier stay zeros and the error is relative to E[s a²].  `square` is a².
     """
-    square = np.einsum("nj,nj->j", a, a) / len(a)
-    far = (1 + OFFSET_STDS**2) * a.mean(axis=0) ** 2 > OFFSET_STDS**2 * square  # the variance is square − mean²
+    share = np.full(len(a), 1 / len(a), a.dtype)
+    mean, mean_square = share @ a, share @ square
+    far = (1 + OFFSET_STDS**2) * mean**2 > OFFSET_STDS**2 * mean_square  # the variance is mean_square − mean²
     reference: Array = np.zeros_like(a[0])
     reference[far] = a[0, far] + (a[:, far] - a[0, far]).mean(axis=0)
     return reference

@@ -61,7 +61,8 @@ def test_sensitivities_are_squares_of_the_pullback(d: Drawn, metric: str, rows: 
     y = targets(d.labels, "cross_entropy", len(d.x), d.mlp.sizes[-1], d.mlp.dtype)
     c = cotangents(metric, trace.outputs, y, "cross_entropy")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ecprune_np.moments.CACHED_ROWS", rows)
+        row_bytes = len(c) * max(d.mlp.sizes[1:]) * d.mlp.dtype.itemsize
+        patch.setattr("ecprune_np.moments.CACHED_BYTES", rows * row_bytes)
         sensitivities = _sensitivities(d.mlp, trace, c, d.sample_weight[:, np.newaxis])
     for s, g in zip(sensitivities, ec.pullback(d.mlp, trace, c)):
         expected = d.sample_weight[:, np.newaxis] * (g**2).sum(axis=0)
