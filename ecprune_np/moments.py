@@ -184,7 +184,7 @@ def collect_moments(
     of the batch and the `moments` of those before it: save them, and merge them with those of the rest.
     """
     _checks.instance("mlp", mlp, MLP)
-    size = _default_batch_size(mlp) if batch_size is None else _checks.integer("batch_size", batch_size, 1)
+    size = default_batch_size(mlp) if batch_size is None else _checks.integer("batch_size", batch_size, 1)
     batches = _batches(mlp, x, metric, sample_weight, y, loss, size)
     moments: Moments | None = None
     number = seen = 0  # batches that are done, and their samples
@@ -206,7 +206,7 @@ def collect_moments(
     return Moments(moments.layers, seen, moments.total_weight)
 
 
-def _default_batch_size(mlp: MLP) -> int:
+def default_batch_size(mlp: MLP) -> int:
     """As many samples as BATCH_BYTES, or the network's own size, hold: four arrays a layer, and the cotangents.
 
     A merge costs a few passes over the parameters, so a batch is to be at least as large as they are.

@@ -15,6 +15,7 @@ from .joint import joint_shifts
 from .metrics import Metric
 from .mlp import MLP
 from .scores import Scores, elimination_compensation
+from .survivors import scores_of_survivors
 
 if TYPE_CHECKING:
     from .sparse import SparseMLP
@@ -122,15 +123,15 @@ def prune_iteratively(
 ) -> Pruned:
     """Prune in `steps` bites, scoring the surviving weights anew before each (EC-5.6).
 
+    Inputs and neurons that no longer reach an output cost nothing from then on (EC-5.8).
     x has shape (N, n_0); `callback(step, pruned)` sees every step, from 1.  The other arguments and
     the errors are those of `collect_moments` and `prune`.
     """
     _checks.instance("mlp", mlp, MLP)
     pruned = Pruned(mlp, _all_kept(mlp))
     for step, target in enumerate(sparsity_schedule(sparsity, steps), start=1):
-        scores = elimination_compensation(
-            pruned.mlp, x, metric, sample_weight=sample_weight, batch_size=batch_size, y=y, loss=loss
-        )
+        score = elimination_compensation if step == 1 else scores_of_survivors  # the first checks all that is given
+        scores = score(pruned.mlp, x, metric, sample_weight=sample_weight, batch_size=batch_size, y=y, loss=loss)
         pruned = prune(pruned.mlp, scores, target, scope, masks=pruned.masks)
         if callback is not None:
             callback(step, pruned)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from networks import Drawn, make, networks
+from networks import METRICS, Drawn, make, networks
 
 import ecprune_np as ec
+from ecprune_np.comparison import worst_error
+from ecprune_np.survivors import reaching_outputs, scores_of_survivors
 
 SPARSITIES = st.floats(0, 1) | st.sampled_from([0.0, 0.1, 0.5, 0.9, 1.0])
 
@@ -132,6 +135,52 @@ def test_iterating_pays_on_a_trained_network() -> None:
     magnitude = ec.prune(mlp, ec.criteria.magnitude(mlp), 0.6)
     losses = [ec.mean_loss(p.mlp, x, y) for p in (iterative, one_shot, magnitude)]
     assert losses[0] < losses[1] < losses[2], losses
+
+
+@given(networks(max_width=8, min_outputs=2), st.floats(0, 1), st.sampled_from(METRICS), st.none() | st.integers(1, 25))
+def test_what_reaches_no_output_need_not_be_computed(d: Drawn, sparsity: float, metric: str, batch_size: int) -> None:
+    """EC-5.8: the scores of what is left are those of the whole pruned network."""
+    pruned = ec.prune(d.mlp, ec.criteria.random(d.mlp, d.seed), sparsity).mlp
+    arguments = {"sample_weight": d.sample_weight, "batch_size": batch_size, "y": d.labels, "loss": "cross_entropy"}
+    whole = ec.elimination_compensation(pruned, d.x, metric, **arguments)
+    left = scores_of_survivors(pruned, d.x, metric, **arguments)
+    moments = ec.collect_moments(pruned, d.x, metric, **arguments)
+    assert max(worst_error(left, whole, pruned, moments)) < 1e-12
+
+
+@given(networks(max_width=8), st.floats(0, 1))
+def test_reaching_an_output_is_having_a_path_to_it(d: Drawn, sparsity: float) -> None:
+    """EC-5.8: against the number of paths, a product of matrices of ones and zeros."""
+    pruned = ec.prune(d.mlp, ec.criteria.random(d.mlp, d.seed), sparsity).mlp
+    paths = np.ones((1, pruned.sizes[-1]), int)
+    for w, reaching in zip(pruned.weights[::-1], reaching_outputs(pruned)[-2::-1]):
+        paths = paths @ (w != 0)
+        if not paths.any():
+            assert reaching.tolist() == [True] + [False] * (len(reaching) - 1)  # a layer is never empty
+            break
+        assert (reaching == (paths[0] > 0)).all()
+
+
+def test_iterative_pruning_leaves_out_what_reaches_no_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    """EC-5.8: from the second step on inputs and neurons are gone, and the result is that of the plain loop."""
+    d = make([12, 10, 8, 2], "relu", n_samples=40)
+    weights = [d.mlp.weights[0], d.mlp.weights[1], d.mlp.weights[2] * (np.arange(8) < 3)]
+    mlp, plain = d.mlp.replace(weights, d.mlp.biases), d.mlp.replace(weights, d.mlp.biases)
+    sizes: list[tuple[int, ...]] = []
+
+    def spied(network: ec.MLP, *arguments: Any, **keywords: Any) -> ec.Moments:
+        sizes.append(network.sizes)
+        return ec.collect_moments(network, *arguments, **keywords)
+
+    monkeypatch.setattr("ecprune_np.survivors.collect_moments", spied)
+    pruned = ec.prune_iteratively(mlp, d.x, 0.9, steps=6)
+    masks = tuple(np.ones(w.shape, bool) for w in plain.weights)
+    for target in ec.sparsity_schedule(0.9, 6):
+        plain, masks = (p := ec.prune(plain, ec.elimination_compensation(plain, d.x), target, masks=masks)).mlp, p.masks
+    assert all((a == b).all() for a, b in zip(pruned.masks, masks))
+    for a, b in zip(pruned.mlp.biases, plain.biases):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
+    assert len(sizes) == 5 and sizes[0][2] <= 3 and sizes[-1][0] < 12, sizes
 
 
 def test_iterative_pruning_takes_a_metric_and_targets() -> None:

@@ -1,0 +1,67 @@
+"""What is left of a pruned network, and its scores at the cost of that alone (EC-5.8)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .metrics import Metric
+from .mlp import MLP
+from .moments import Batch, collect_moments, default_batch_size
+from .scores import Scores, elimination_compensation
+
+Array = npt.NDArray[Any]
+
+
+def scores_of_survivors(
+    mlp: MLP,
+    x: npt.ArrayLike,
+    metric: Metric = "output",
+    *,
+    sample_weight: npt.ArrayLike | None = None,
+    batch_size: int | None = None,
+    y: npt.ArrayLike | None = None,
+    loss: str = "mse",
+) -> Scores:
+    """`elimination_compensation`, where weights on no path to an output get their 0 without any computing (EC-5.8).
+
+    The other weights' values are the same up to rounding.  Arguments and errors as `elimination_compensation`.
+    """
+    reaching = reaching_outputs(mlp)
+    blocks = [np.ix_(above, below) for below, above in pairwise(reaching)]
+    weights = [w[block] for w, block in zip(mlp.weights, blocks)]
+    survivors = mlp.replace(weights, [b[above] for b, above in zip(mlp.biases, reaching[1:])])
+    size = default_batch_size(survivors) if batch_size is None else batch_size
+
+    samples: Any = x if hasattr(x, "shape") else np.asarray(x)  # no more than a batch of a memmap is read
+    labels, weight = (None if v is None else np.asarray(v) for v in (y, sample_weight))
+
+    def batches() -> Iterator[Batch]:
+        for start in range(0, len(samples), size):
+            rows = slice(start, start + size)
+            of_rows = (None if v is None else v[rows] for v in (weight, labels))
+            yield Batch(np.asarray(samples[rows])[:, reaching[0]], *of_rows)
+
+    moments = collect_moments(survivors, batches(), metric, batch_size=size, loss=loss)
+    scores = elimination_compensation(survivors, moments)
+    importance, bias_shift = [np.zeros_like(w) for w in mlp.weights], [np.zeros_like(w) for w in mlp.weights]
+    for l, block in enumerate(blocks):
+        importance[l][block], bias_shift[l][block] = scores.importance[l], scores.bias_shift[l]
+    return Scores(importance, bias_shift)
+
+
+def reaching_outputs(mlp: MLP) -> list[npt.NDArray[np.bool_]]:
+    """Which inputs and which neurons, layer by layer, a path of weights that are not zero joins to an output.
+
+    Where none of a layer does, its first is named: no layer of a network is empty.
+    """
+    reaching = [np.ones(mlp.sizes[-1], bool)]
+    for w in reversed(mlp.weights):
+        below = (w[reaching[0]] != 0).any(axis=0)
+        below[0] |= not below.any()
+        reaching.insert(0, below)
+    return reaching
