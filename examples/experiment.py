@@ -9,6 +9,7 @@ import io
 import json
 import multiprocessing
 import os
+import platform
 import signal
 import statistics
 import sys
@@ -456,9 +457,8 @@ def report(rows: list[Row], settings: Settings, sparsities: Sequence[float]) -> 
     """Markdown: the settings, and for each network the medians over the seeds, a line a method."""
     loss = median_over_seeds(rows)
     hits = median_over_seeds(rows, "test_accuracy")
-    parts = [
-        "| setting | value |\n|---|---|\n" + "\n".join(f"| {k} | {_cell(v)} |" for k, v in asdict(settings).items())
-    ]
+    table = {**asdict(settings), "made with": made_with()}
+    parts = ["| setting | value |\n|---|---|\n" + "\n".join(f"| {k} | {_cell(v)} |" for k, v in table.items())]
     for network in dict.fromkeys((row.architecture, row.activation, row.noise) for row in rows):
         seeds = sorted({row.seed for row in rows if (row.architecture, row.activation, row.noise) == network})
         title = f"{network[0]}, {network[1]}" + (f", noise {network[2]:g}" if network[2] else "")
@@ -467,6 +467,14 @@ def report(rows: list[Row], settings: Settings, sparsities: Sequence[float]) -> 
                 parts.append(f"### {title}: {measured}, median of seeds {', '.join(map(str, seeds))}")
                 parts.append(_table(values, network, settings.methods, sparsities, number))
     return "\n\n".join(parts) + "\n"
+
+
+def made_with() -> str:
+    """What the last digits depend on, beside the code: NumPy, its BLAS and the processor's vector instructions."""
+    config: Any = np.show_config(mode="dicts")
+    blas, simd = config["Build Dependencies"]["blas"], config["SIMD Extensions"]
+    widest = [*simd.get("baseline", []), *simd.get("found", [])][-1:]
+    return " ".join([f"NumPy {np.__version__}, {blas['name']} {blas['version']}, {platform.machine()}", *widest])
 
 
 def _table(

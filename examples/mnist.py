@@ -81,6 +81,14 @@ def mnist_folder(given: str | None) -> str | None:
     return given or os.environ.get("ECPRUNE_MNIST") or (str(BESIDE) if BESIDE.is_dir() else None)
 
 
+def check_mnist(folder: str | None) -> None:
+    """Raise ValueError that says what is missing, before anything is written."""
+    try:
+        load_mnist(folder)
+    except ValueError as error:
+        raise ValueError(f"--mnist (or ECPRUNE_MNIST): {str(error).removeprefix('folder: ')}") from None
+
+
 def cases(quick: bool, n_inputs: int, seeds: list[int] | None) -> list[Case]:
     """The networks to train: seed by seed, so that what is there after a part of the time covers all of them."""
     if quick:
@@ -95,8 +103,8 @@ def run(options: argparse.Namespace, file: Path) -> None:
         folder = mnist_folder(options.mnist)
         if folder is None and options.quick:
             print("mnist: no MNIST found, so --quick takes the embedded 14×14 digits", file=sys.stderr)
-        elif folder is None:
-            load_mnist()  # says what is missing
+        else:
+            check_mnist(folder)
         wanted = cases(options.quick, 196 if folder is None else 784, options.seed)
         file.parent.mkdir(parents=True, exist_ok=True)
         experiment.check_settings(file, settings)

@@ -72,8 +72,9 @@ def load_mnist(folder: str | os.PathLike[str] | None = None) -> Dataset:
     where one is missing or is not MNIST.
     """
     given = folder if folder is not None else os.environ.get("ECPRUNE_MNIST")
-    if given is None:
-        raise ValueError(f"folder: expected one that holds MNIST, or the variable ECPRUNE_MNIST\n{_expected_files()}")
+    if not given:
+        expected = "folder: expected one with MNIST's four files, or the variable ECPRUNE_MNIST, got none"
+        raise ValueError(f"{expected}\n{_expected_files()}")
     arrays = {}
     for name, md5 in MD5.items():
         candidates = [Path(given) / name, Path(given) / f"{name}.gz"]

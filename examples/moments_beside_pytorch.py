@@ -1,7 +1,8 @@
-"""Moments take at most 0.9 times as long as a well-written PyTorch version, which gives the same numbers.
+"""Moments beside a well-written PyTorch version, which gives the same numbers; the aim is 0.9 times its time.
 
 784-300-100-10, 12,000 samples, float64, both on the same number of threads.  The PyTorch version is one
 `autograd.grad` an output with respect to all preactivations, squares summed, and two matrix products a layer.
+The exit status is 1 where the aim is missed.
 """
 
 from __future__ import annotations

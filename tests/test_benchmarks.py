@@ -1,0 +1,34 @@
+"""The benchmarks run, and what they compare gives the same results; no time is asserted."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
+
+
+def test_memory_does_not_depend_on_the_number_of_samples() -> None:
+    benchmark = importlib.import_module("moments_stream_in_bounded_memory")
+    peaks = benchmark.main(n_samples=8000, gigabytes=0.1)
+    assert max(peaks) < 200, peaks
+    assert peaks[3] == pytest.approx(peaks[2], rel=0.05), peaks
+
+
+def test_moments_equal_those_of_pytorch() -> None:
+    pytest.importorskip("torch", reason="PyTorch is in the extra `peers`")
+    benchmark = importlib.import_module("moments_beside_pytorch")
+    assert benchmark.main(repeats=1, n_samples=200) > 0  # raises where the numbers differ
+
+
+def test_the_other_benchmarks_measure_something() -> None:
+    products = importlib.import_module("moments_beside_their_matrix_products")
+    assert min(products.main(repeats=1, n_samples=100).values()) > 0
+    linear = importlib.import_module("moments_are_linear_in_samples_and_outputs")
+    assert np.isfinite(linear.main(repeats=1, samples=(50, 100), n_samples=50)).all()
+    iterating = importlib.import_module("prune_iteratively_takes_seconds")
+    assert iterating.main(repeats=1, n_samples=50, steps=2) > 0
