@@ -7,11 +7,12 @@ Ballini, Muscarnera, Fumagalli, Scotti, Regazzoni, arXiv:2602.20467.
 
 from . import conformance, criteria, interop, oracle
 from .activations import ACTIVATIONS
+from .batches import Batch, BatchError
 from .joint import joint_shifts
 from .linearization import LinearizationError, linearization_error
 from .losses import Gradient, accuracy, loss_gradient, mean_loss
 from .mlp import MLP, Trace, forward, pullback
-from .moments import Batch, BatchError, Moments, collect_moments
+from .moments import Moments, collect_moments
 from .pruning import Pruned, prune, prune_iteratively, sparsity_schedule
 from .scores import Scores, elimination_compensation
 from .sparse import SparseMLP

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from functools import reduce
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from . import _checks
 from ._files import load_arrays, save_arrays
-from .losses import targets
-from .metrics import Metric, check_metric, cotangents
+from .batches import Batch, BatchError, Samples, batches_of, joined
+from .metrics import Metric, cotangents
 from .mlp import MLP, Trace, unchecked_forward
 
 Array = npt.NDArray[Any]
@@ -140,26 +140,6 @@ class Moments:
 _FIELDS = tuple(field.name for field in fields(LayerMoments))
 
 
-class Batch(NamedTuple):
-    """A batch of a stream: samples x of shape (N, n_0), where needed their weights (N,) and targets y."""
-
-    x: npt.ArrayLike
-    sample_weight: npt.ArrayLike | None = None
-    y: npt.ArrayLike | None = None
-
-
-class BatchError(ValueError):
-    """A batch was bad or did not come: `batch` is its number, `moments` those of all batches before it, or None."""
-
-    def __init__(self, message: str, batch: int, moments: Moments | None) -> None:
-        super().__init__(message)
-        self.batch = batch
-        self.moments = moments
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return BatchError, (str(self), self.batch, self.moments)
-
-
 def collect_moments(
     mlp: MLP,
     x: npt.ArrayLike | Iterable[npt.ArrayLike | Batch],
@@ -185,14 +165,13 @@ def collect_moments(
     """
     _checks.instance("mlp", mlp, MLP)
     size = default_batch_size(mlp) if batch_size is None else _checks.integer("batch_size", batch_size, 1)
-    batches = _batches(mlp, x, metric, sample_weight, y, loss, size)
+    batches = batches_of(mlp, x, metric, sample_weight, y, loss, size)
     moments: Moments | None = None
     number = seen = 0  # batches that are done, and their samples
     try:
-        for batch in batches:
-            part, n = _batch_moments(mlp, batch, metric, loss, size)
+        for part, n_batches, n in _parts(mlp, batches, metric, loss, size):
             moments = part if moments is None else moments if part is None else moments.merge(part)
-            number, seen = number + 1, seen + n
+            number, seen = number + n_batches, seen + n
         if seen == 0 or n_samples not in (None, seen):
             raise ValueError(f"x: expected {n_samples or 'samples'}, got {seen} in all before the iterator ended")
         if moments is None:
@@ -215,74 +194,38 @@ def default_batch_size(mlp: MLP) -> int:
     return max(1, max(BATCH_BYTES, mlp.n_weights * mlp.dtype.itemsize) // per_sample)
 
 
-def _batches(
-    mlp: MLP,
-    x: Any,
-    metric: Metric,
-    sample_weight: npt.ArrayLike | None,
-    y: npt.ArrayLike | None,
-    loss: str,
-    size: int,
-) -> Iterator[Batch]:
-    """The batches of a stream, or the slices of an array with the weights and targets that belong to them."""
-    if isinstance(x, Iterable) and not isinstance(x, (Sequence, Mapping)) and not hasattr(x, "__array__"):
-        check_metric(metric, mlp.sizes[-1], has_targets=True)  # a batch that has none says so
-        for name, value in (("sample_weight", sample_weight), ("y", y)):
-            if value is not None:
-                raise ValueError(f"{name}: expected None beside an iterator, whose batches carry their own (Batch)")
-        return (_checked_batch(mlp, batch if isinstance(batch, Batch) else Batch(batch)) for batch in x)
-    if not hasattr(x, "shape") or not hasattr(x, "dtype"):
-        x = np.asarray(x)
-    if len(x.shape) != 2 or x.shape[1] != mlp.sizes[0] or len(x) == 0:
-        _checks.samples("x", x, mlp.sizes[0], mlp.dtype)  # raises
-    _checks.real_array("x", x[:0], mlp.dtype)
-    check_metric(metric, mlp.sizes[-1], y is not None)
-    y = None if y is None else targets(y, loss, len(x), mlp.sizes[-1], mlp.dtype)
-    if sample_weight is not None:
-        sample_weight = _checks.sample_weights(sample_weight, len(x), mlp.dtype)
-    return _slices(x, mlp.dtype, sample_weight, y, size)
+def _parts(
+    mlp: MLP, batches: Iterator[Samples], metric: Metric, loss: str, size: int
+) -> Iterator[tuple[Moments | None, int, int]]:
+    """The moments of batches, how many batches they are of, and samples; None where all weights are zero."""
+    for samples, group in joined(batches, size):
+        try:
+            whole = _moments_of(mlp, samples, metric, loss, size)
+        except Exception:
+            if len(group) == 1:
+                raise
+            for batch in group:  # one after the other, so that the first that fails is named
+                yield _moments_of(mlp, batch, metric, loss, size), 1, len(batch)
+        else:
+            yield whole, len(group), len(samples)
 
 
-def _checked_batch(mlp: MLP, batch: Batch) -> Batch:
-    return batch._replace(x=_checks.samples("x", batch.x, mlp.sizes[0], mlp.dtype))
+def _moments_of(mlp: MLP, samples: Samples, metric: Metric, loss: str, size: int) -> Moments | None:
+    """The moments of a batch, `size` samples at a time, or None where all weights are zero."""
+    parts = [samples.rows(slice(start, start + size)) for start in range(0, len(samples), size)]
+    moments = [_moments_at_once(mlp, part, metric, loss) for part in parts if part.weight.any()]
+    return reduce(Moments.merge, moments) if moments else None
 
 
-def _slices(x: Array, dtype: Any, weight: Array | None, y: Array | None, size: int) -> Iterator[Batch]:
-    for start in range(0, len(x), size):
-        part = slice(start, start + size)
-        given = np.asarray(x[part])
-        with np.errstate(over="ignore"):  # reported just below
-            rows = given.astype(dtype, copy=False)
-        _checks.all_finite("x", given, rows, first_row=start)
-        yield Batch(rows, None if weight is None else weight[part], None if y is None else y[part])
-
-
-def _batch_moments(mlp: MLP, batch: Batch, metric: Metric, loss: str, size: int) -> tuple[Moments | None, int]:
-    """The moments of a batch, `size` samples at a time, or None where all weights are zero; and its length."""
-    x = np.asarray(batch.x)
-    y = None if batch.y is None else targets(batch.y, loss, len(x), mlp.sizes[-1], mlp.dtype)
-    weight = np.ones(len(x), mlp.dtype)
-    if batch.sample_weight is not None:
-        weight = _checks.real_array("sample_weight", batch.sample_weight, mlp.dtype)
-        if weight.shape != (len(x),) or weight.any():  # zeros alone are allowed here
-            weight = _checks.sample_weights(weight, len(x), mlp.dtype)
-    parts = [slice(start, start + size) for start in range(0, len(x), size)]
-    moments = [
-        _moments_at_once(mlp, x[part], weight[part], metric, None if y is None else y[part], loss)
-        for part in parts
-        if weight[part].any()
-    ]
-    return (reduce(Moments.merge, moments) if moments else None), len(x)
-
-
-def _moments_at_once(mlp: MLP, x: Array, weight: Array, metric: Metric, y: Array | None, loss: str) -> Moments:
-    trace = unchecked_forward(mlp, x)
-    c = cotangents(metric, trace.outputs, y, loss)
-    share = (weight / weight.sum())[:, np.newaxis]
+def _moments_at_once(mlp: MLP, samples: Samples, metric: Metric, loss: str) -> Moments:
+    trace = unchecked_forward(mlp, samples.x)
+    c = cotangents(metric, trace.outputs, samples.y, loss)
+    total_weight = samples.weight.sum()
+    share = (samples.weight / total_weight)[:, np.newaxis]
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # overflow is raised below
         layers = tuple(_layer_moments(s, a) for s, a in zip(_sensitivities(mlp, trace, c, share), trace.inputs))
         _checks.no_overflow("moments", [m.variance for m in layers])
-    return Moments(layers, len(x), float(weight.sum()))
+    return Moments(layers, len(samples), float(total_weight))
 
 
 def _sensitivities(mlp: MLP, trace: Trace, cotangents: Array, share: Array) -> list[Array]:

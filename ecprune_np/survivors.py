@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .batches import Batch
 from .metrics import Metric
 from .mlp import MLP
-from .moments import Batch, collect_moments, default_batch_size
+from .moments import collect_moments, default_batch_size
 from .scores import Scores, elimination_compensation
 
 Array = npt.NDArray[Any]

@@ -7,6 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pytest
+
 import ecprune_np as ec
 
 ROOT = Path(__file__).parents[1]
@@ -40,6 +43,25 @@ def test_every_public_name_in_the_readme_exists() -> None:
         thing: object = ec
         for part in name.split("."):
             thing = getattr(thing, part)
+
+
+def test_moments_of_parts_are_merged_and_a_broken_stream_is_taken_up_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    mlp = ec.MLP.initialize([4, 5, 2], seed=0)
+    parts = list(np.random.default_rng(0).standard_normal((6, 10, 4)))
+    broken = [*parts[:2], np.full((10, 4), np.nan), *parts[2:]]
+    whole = ec.collect_moments(mlp, np.concatenate(parts))
+    for after, given in [
+        ("so any map-reduce will do", {"partitions": parts}),
+        ("collected is not lost", {"batches": lambda: iter(broken)}),
+    ]:
+        names = {"ec": ec, "mlp": mlp, **given}
+        exec(block(after, "python"), names)
+        assert names["moments"].n_samples == 60
+        for a, b in zip(names["moments"].variance, whole.variance):
+            np.testing.assert_allclose(a, b, rtol=1e-12)
 
 
 def test_ci_calls_the_readmes_test_command_first() -> None:

@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 from networks import METRICS, Drawn, make, networks
 
 import ecprune_np as ec
+from ecprune_np.batches import Batch, BatchError
 from ecprune_np.comparison import worst_error
 from ecprune_np.losses import targets
 from ecprune_np.metrics import cotangents
-from ecprune_np.moments import Batch, BatchError, _sensitivities
+from ecprune_np.mlp import unchecked_forward
+from ecprune_np.moments import _sensitivities
 
 D = make([3, 4, 2], n_samples=20)
 
@@ -77,6 +79,22 @@ def test_a_plain_array_is_a_batch_and_a_reader_may_reuse_its_buffer() -> None:
             yield buffer
 
     assert distance(ec.collect_moments(D.mlp, reader()), ec.collect_moments(D.mlp, D.x + 100), D.mlp) < 1e-12
+
+
+@pytest.mark.parametrize(("length", "joined"), [(1, 4), (2, 4), (3, 4), (5, 4), (10, 2), (20, 2)])
+def test_small_batches_are_joined(length: int, joined: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To at least half a batch, in which a merge costs little."""
+    seen: list[int] = []
+
+    def spied(mlp: ec.MLP, x: np.ndarray) -> ec.Trace:
+        seen.append(len(x))
+        return unchecked_forward(mlp, x)
+
+    monkeypatch.setattr("ecprune_np.moments.unchecked_forward", spied)
+    moments = ec.collect_moments(D.mlp, batches_of(D, length), loss="cross_entropy", batch_size=10)
+    whole = ec.collect_moments(D.mlp, D.x, sample_weight=D.sample_weight, batch_size=100)
+    assert distance(moments, whole, D.mlp) < 1e-12
+    assert len(seen) - 1 == joined, seen
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8])
