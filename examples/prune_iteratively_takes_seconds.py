@@ -1,6 +1,6 @@
 """Pruning 784-300-100-10 in 20 steps with 5,000 samples takes less than 10 seconds.
 
-Every step collects the moments of the network as it then is: nothing is carried over that could grow stale.
+Every step collects the moments of the network as it then is, without what no longer reaches an output.
 """
 
 from __future__ import annotations
