@@ -397,11 +397,16 @@ def median_over_seeds(rows: Iterable[Row], column: str = "test_loss") -> dict[tu
 
 
 def existing_rows(file: Path) -> list[Row]:
-    """The rows to draw; raises ValueError where there are none."""
+    """The rows to draw, the smallest network first; raises ValueError where there are none."""
     rows = Results(file).rows() if file.exists() else []
     if not rows:
         raise ValueError(f"{file}: no rows yet; run this without --report first")
-    return rows
+
+    def network(row: Row) -> tuple[Any, ...]:
+        widths = [int(n) for n in row.architecture.split("-")]
+        return len(widths), widths, row.activation, row.noise
+
+    return sorted(rows, key=network)  # processes append in any order
 
 
 def ratio_figure(rows: list[Row], panels: list[Panel], methods: Sequence[str], loss_name: str) -> Any:
