@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -455,6 +455,44 @@ def test_committed_rows_are_made_again(tmp_path: Path) -> None:
             assert row.test_loss == expected, row
         else:
             assert row.test_loss == pytest.approx(expected, rel=1e-3 if row.stage == "pruned" else 0.05), row
+
+
+def test_readme_shows_the_settings_and_the_medians() -> None:
+    text = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+    lines = {line.split(" | ")[0]: line for line in text.splitlines() if line.startswith("| ")}
+    for name in [f.name for f in fields(experiment.Settings) if f.name not in ("methods", "sparsities")]:
+        line = next(line for start, line in lines.items() if start.startswith(f"| `{name}`"))
+        assert line.endswith(f"| {getattr(mnist.FULL, name)} | {getattr(pde.FULL, name)} |"), line
+    for net in [*mnist.ARCHITECTURES, *pde.ARCHITECTURES]:
+        n_weights = ec.MLP.initialize(Case(net, "tanh", 0).sizes).n_weights
+        assert lines[f"| {net}"].startswith(f"| {net} | {n_weights:,} | ")
+    loss = experiment.median_over_seeds(Results(experiment.RESULTS / "mnist.csv").rows())
+    table = text[text.index("784-300-100-10, relu (dense") :].split("\n\n")[1].splitlines()
+    sparsities = [float(s) for s in table[0].split(" | ")[1:-1]] + [0.98]
+    for line in table[2:]:
+        method, *cells = line.strip("| ").split(" | ")
+        for sparsity, cell in zip(sparsities, cells, strict=True):
+            key = ("784-300-100-10", "relu", 0.0, method, sparsity)
+            assert cell == " → ".join(f"{loss[(*key, stage)]:.3f}" for stage in experiment.STAGES), (method, sparsity)
+
+
+def test_script_about_relu_shifts_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    script = importlib.import_module("relu_shifts_switch_neurons_on")
+    monkeypatch.setattr(script, "ARCHITECTURE", "196-30-20-10")
+    monkeypatch.setattr(mnist, "FULL", TINY)
+    monkeypatch.setattr(mnist, "check_mnist", lambda _: None)
+    monkeypatch.setattr(mnist, "mnist_folder", lambda _: None)
+    assert script.main([]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[2:]]
+    assert [float(row[0]) for row in rows] == list(script.SPARSITIES)
+    data = mnist.load(None, TINY)
+    case = Case("196-30-20-10", "relu", 0)
+    mlp = experiment.train(case, data, TINY)
+    for row in rows:
+        for method, column in (("ec", 1), ("ec-unshifted", 6)):
+            pruned = experiment.pruner(method, mlp, case, data, TINY)(float(row[0]))
+            loss = ec.mean_loss(pruned.mlp, data.x_test, data.y_test, "cross_entropy")
+            assert float(row[column]) == pytest.approx(loss, abs=1e-3)
 
 
 @pytest.mark.parametrize("folder", [None, "empty"])
