@@ -476,6 +476,20 @@ def test_readme_shows_the_settings_and_the_medians() -> None:
             assert cell == " → ".join(f"{loss[(*key, stage)]:.3f}" for stage in experiment.STAGES), (method, sparsity)
 
 
+def test_readme_at_the_top_shows_the_medians_too() -> None:
+    text = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
+    table = text[text.index("| | dense | magnitude |") :].split("\n\n")[0].splitlines()[2:]
+    methods = ("dense", "magnitude", "ec", "ec-iterative", "ec-fisher-iterative")
+    wanted = [("mnist", "784-300-100-10", "relu", 0.0, 0.9), ("mnist", "784-300-100-10", "relu", 0.0, 0.95)]
+    wanted += [("diffusion_sorption", "2-20-20-20-20-1", "tanh", 0.005, s) for s in (0.5, 0.8)]
+    for line, (name, *network, sparsity) in zip(table, wanted, strict=True):
+        loss = experiment.median_over_seeds(Results(experiment.RESULTS / f"{name}.csv").rows())
+        cells = [cell.strip() for cell in line.split("|")[2:-1]]
+        for method, cell in zip(methods, cells, strict=True):
+            median = loss.get((*network, method, 0.0 if method == "dense" else sparsity, "pruned"))
+            assert cell == ("" if median is None else experiment._short(median)), (line, method)
+
+
 def test_script_about_relu_shifts_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     script = importlib.import_module("relu_shifts_switch_neurons_on")
     monkeypatch.setattr(script, "ARCHITECTURE", "196-30-20-10")
