@@ -220,7 +220,10 @@ def _moments_of(mlp: MLP, samples: Samples, metric: Metric, loss: str, size: int
 def _moments_at_once(mlp: MLP, samples: Samples, metric: Metric, loss: str) -> Moments:
     trace = unchecked_forward(mlp, samples.x)
     c = cotangents(metric, trace.outputs, samples.y, loss)
-    total_weight = samples.weight.sum()
+    with np.errstate(over="ignore"):
+        total_weight = samples.weight.sum()
+    if not total_weight < np.inf:  # of batches that were joined; each one's has been checked
+        raise ValueError(f"sample_weight: expected a finite sum, got {total_weight}")
     share = (samples.weight / total_weight)[:, np.newaxis]
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # overflow is raised below
         layers = tuple(_layer_moments(s, a) for s, a in zip(_sensitivities(mlp, trace, c, share), trace.inputs))

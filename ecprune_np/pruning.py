@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -128,6 +128,8 @@ def prune_iteratively(
     the errors are those of `collect_moments` and `prune`.
     """
     _checks.instance("mlp", mlp, MLP)
+    if isinstance(x, Iterator):
+        raise TypeError(f"x: expected an array or a memory map, which each step reads anew, got {type(x).__name__}")
     pruned = Pruned(mlp, _all_kept(mlp))
     for step, target in enumerate(sparsity_schedule(sparsity, steps), start=1):
         score = elimination_compensation if step == 1 else scores_of_survivors  # the first checks all that is given

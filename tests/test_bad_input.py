@@ -252,6 +252,11 @@ CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     ),
     (lambda: ec.prune_iteratively(MLP, X, 0.5, steps=0), ValueError, "steps: expected at least 1, got 0"),
     (lambda: ec.prune_iteratively(MLP, X, -0.5), ValueError, "sparsity: expected a number from 0 to 1, got -0.5"),
+    (
+        lambda: ec.prune_iteratively(MLP, iter([X]), 0.5),
+        TypeError,
+        "x: expected an array or a memory map, which each step reads anew, got list_iterator",
+    ),
     (lambda: ec.prune_iteratively(MLP, X[0], 0.5), ValueError, "x: expected shape (N, 3), got (3,)"),
     (lambda: ec.sparsity_schedule(2, 3), ValueError, "sparsity: expected a number from 0 to 1, got 2"),
     # training

@@ -97,6 +97,19 @@ def test_small_batches_are_joined(length: int, joined: int, monkeypatch: pytest.
     assert len(seen) - 1 == joined, seen
 
 
+def test_batches_that_fail_together_are_done_one_by_one() -> None:
+    def small_only(outputs: np.ndarray) -> np.ndarray:
+        if len(outputs) > 5:
+            raise MemoryError
+        return np.repeat(np.eye(2)[:, np.newaxis], len(outputs), axis=1)
+
+    moments = ec.collect_moments(D.mlp, (D.x[k : k + 5] for k in range(0, 20, 5)), small_only)
+    assert distance(moments, ec.collect_moments(D.mlp, D.x), D.mlp) < 1e-12
+    with np.errstate(over="ignore"), pytest.raises(BatchError, match=r"finite sum of weights.*, in batch 1") as caught:
+        ec.collect_moments(D.mlp, iter([Batch(D.x[:1], [1e308]), Batch(D.x[1:2], [1e308])]))
+    assert caught.value.moments is not None and caught.value.moments.total_weight == 1e308
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8])
 def test_a_memmap_is_read_batch_by_batch(tmp_path: Path, dtype: type, monkeypatch: pytest.MonkeyPatch) -> None:
     data = (100 * np.abs(D.x)).astype(dtype)
