@@ -97,28 +97,34 @@ def from_sklearn(estimator: Any) -> MLP:
 
 
 def from_keras(model: Any) -> MLP:
-    """The network of a Keras `Sequential` of Dense layers; a softmax at the end is left out: outputs are logits.
+    """The network of a Keras `Sequential` of Dense and Activation layers; a softmax at the end is left out: logits.
 
     Read through `layers`, `get_weights()` and `get_config()["activation"]`.
     Raises ValueError that names a layer or an activation that is not supported.
     """
-    weights, biases, activations = [], [], []
-    layers = [layer for layer in model.layers if type(layer).__name__ not in ("InputLayer", "Dropout", "Flatten")]
-    for layer in layers:
-        if type(layer).__name__ != "Dense":
-            kind = type(layer).__name__
-            raise ValueError(f"model: layer {layer.name} is {kind}; supported are Dense, InputLayer, Dropout, Flatten")
-        activation = layer.get_config()["activation"]
-        if activation == "softmax" and layer is layers[-1]:
-            activation = "linear"
+    layers: list[Any] = []
+    activations: list[str] = []
+    for layer in model.layers:
+        kind = type(layer).__name__
+        if kind == "Dense":
+            layers.append(layer)
+            activations.append(layer.get_config()["activation"])
+        elif kind == "Activation" and activations and activations[-1] == "linear":
+            activations[-1] = layer.get_config()["activation"]
+        elif kind not in ("InputLayer", "Dropout", "Flatten"):
+            supported = "Dense, Activation behind a Dense without one, InputLayer, Dropout, Flatten"
+            raise ValueError(f"model: layer {layer.name} is {kind}; supported are {supported}")
+    if activations and activations[-1] == "softmax":
+        activations[-1] = "linear"
+    weights, biases = [], []
+    for layer, activation in zip(layers, activations):
         if activation not in KERAS_ACTIVATIONS:
             supported = ", ".join([*KERAS_ACTIVATIONS, "softmax at the end"])
             raise ValueError(f"model: layer {layer.name} has the activation {activation}; supported are {supported}")
         kernel, *bias = layer.get_weights()
         weights.append(np.asarray(kernel).T)
         biases.append(np.asarray(bias[0]) if bias else np.zeros_like(weights[-1][:, 0]))
-        activations.append(KERAS_ACTIVATIONS[activation])
-    return _network("model", weights, biases, activations)
+    return _network("model", weights, biases, [KERAS_ACTIVATIONS[activation] for activation in activations])
 
 
 def to_torch(network: Pruned | MLP, module: Any, masks: bool = False) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,15 @@ import pytest
 from networks import make
 
 import ecprune_np as ec
-from ecprune_np.interop import TORCH_ACTIVATIONS, from_keras, from_sklearn, from_torch, to_sklearn, to_torch
+from ecprune_np.interop import (
+    KERAS_ACTIVATIONS,
+    TORCH_ACTIVATIONS,
+    from_keras,
+    from_sklearn,
+    from_torch,
+    to_sklearn,
+    to_torch,
+)
 
 D = make([4, 5, 3], "relu")
 X = D.x
@@ -193,7 +202,43 @@ def test_what_scikit_learn_has_and_we_lack_is_named() -> None:
         from_sklearn(estimator)
 
 
-# Keras is too large to install for a test: these stand-ins have the three things that `from_keras` reads of it.
+@pytest.fixture(scope="module")
+def keras(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Keras on PyTorch, with its settings in a folder of the test's."""
+    torch_or_skip()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KERAS_BACKEND", "torch")
+        patch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("keras")))
+        yield pytest.importorskip("keras", reason="Keras is in the extra `peers`")
+
+
+of_keras = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+@of_keras
+@pytest.mark.parametrize("activation", sorted(KERAS_ACTIVATIONS))
+def test_a_keras_model_has_the_same_outputs_here(keras: Any, activation: str) -> None:
+    layers = keras.layers
+    end = keras.Sequential([layers.Input((4,)), layers.Dense(5, activation), layers.Dense(4, activation)])
+    apart = [layers.Dense(5), layers.Activation(activation), layers.Dropout(0.5), layers.Dense(2, use_bias=False)]
+    for model in (end, keras.Sequential([layers.Input((4,)), *apart])):
+        expected = model(X.astype(np.float32), training=False).detach().numpy()
+        np.testing.assert_allclose(from_keras(model)(X), expected, rtol=1e-5, atol=1e-6)
+
+
+@of_keras
+def test_a_keras_classifier_has_logits_here(keras: Any) -> None:
+    layers = keras.layers
+    model = keras.Sequential([layers.Input((4,)), layers.Dense(5, "relu"), layers.Dense(4, "softmax")])
+    logits = from_keras(model)(X)
+    p = np.exp(logits - logits.max(axis=1, keepdims=True))
+    expected = model(X.astype(np.float32)).detach().numpy()
+    np.testing.assert_allclose(p / p.sum(axis=1, keepdims=True), expected, rtol=1e-5, atol=1e-6)
+    with pytest.raises(ValueError, match="is LayerNormalization; supported are Dense, Activation"):
+        from_keras(keras.Sequential([layers.Input((4,)), layers.Dense(5), layers.LayerNormalization()]))
+
+
+# where Keras is not installed, these stand-ins have the three things that `from_keras` reads of it
 
 
 class Dense:
@@ -208,6 +253,10 @@ class Dense:
 
 
 class Conv2D(Dense):
+    pass
+
+
+class Activation(Dense):
     pass
 
 
@@ -227,12 +276,18 @@ def test_a_keras_model_keeps_its_kernels_transposed() -> None:
     assert (mlp.activation, mlp.output_activation) == ("relu", "identity")
     expected = D.mlp.replace(D.mlp.weights, [b0, np.zeros(3)])
     assert (mlp(X) == expected(X)).all()
+    apart = Model(Dense("a", [w0.T, b0], "linear"), Activation("b", [], "relu"), Dense("c", [w1.T], "linear"))
+    assert (from_keras(apart)(X) == expected(X)).all()
 
 
 def test_what_keras_has_and_we_lack_is_named() -> None:
     w = [np.ones((3, 3)), np.zeros(3)]
     cases = [
         (Model(Conv2D("conv", w, "relu")), "model: layer conv is Conv2D; supported are Dense"),
+        (
+            Model(Dense("a", w, "relu"), Activation("b", [], "relu")),
+            "layer b is Activation; .*behind a Dense without one",
+        ),
         (
             Model(Dense("a", w, "softmax"), Dense("b", w, "linear")),
             "layer a has the activation softmax; supported are linear, relu",
