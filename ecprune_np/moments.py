@@ -164,8 +164,15 @@ def collect_moments(
     of the batch and the `moments` of those before it: save them, and merge them with those of the rest.
     """
     _checks.instance("mlp", mlp, MLP)
-    size = default_batch_size(mlp) if batch_size is None else _checks.integer("batch_size", batch_size, 1)
+    size = samples_per_batch(mlp, batch_size)
     batches = batches_of(mlp, x, metric, sample_weight, y, loss, size)
+    return moments_of_batches(mlp, batches, metric, loss, size, n_samples)
+
+
+def moments_of_batches(
+    mlp: MLP, batches: Iterator[Samples], metric: Metric, loss: str, size: int, n_samples: int | None = None
+) -> Moments:
+    """`collect_moments` of checked batches; raises a `BatchError` as it does."""
     moments: Moments | None = None
     number = seen = 0  # batches that are done, and their samples
     try:
@@ -185,11 +192,14 @@ def collect_moments(
     return Moments(moments.layers, seen, moments.total_weight)
 
 
-def default_batch_size(mlp: MLP) -> int:
-    """As many samples as BATCH_BYTES, or the network's own size, hold: four arrays a layer, and the cotangents.
+def samples_per_batch(mlp: MLP, batch_size: int | None) -> int:
+    """`batch_size`, or as many samples as BATCH_BYTES or the network's own size hold.
 
-    A merge costs a few passes over the parameters, so a batch is to be at least as large as they are.
+    A sample takes four arrays a layer, and the cotangents.  A merge costs a few passes over the parameters, so a
+    batch is to be at least as large as they are.
     """
+    if batch_size is not None:
+        return _checks.integer("batch_size", batch_size, 1)
     per_sample = 4 * (sum(mlp.sizes) + mlp.sizes[-1] ** 2) * mlp.dtype.itemsize
     return max(1, max(BATCH_BYTES, mlp.n_weights * mlp.dtype.itemsize) // per_sample)
 

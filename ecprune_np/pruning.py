@@ -132,7 +132,7 @@ def prune_iteratively(
         raise TypeError(f"x: expected an array or a memory map, which each step reads anew, got {type(x).__name__}")
     pruned = Pruned(mlp, _all_kept(mlp))
     for step, target in enumerate(sparsity_schedule(sparsity, steps), start=1):
-        score = elimination_compensation if step == 1 else scores_of_survivors  # the first checks all that is given
+        score = elimination_compensation if step == 1 else scores_of_survivors  # the first looks at the whole network
         scores = score(pruned.mlp, x, metric, sample_weight=sample_weight, batch_size=batch_size, y=y, loss=loss)
         pruned = prune(pruned.mlp, scores, target, scope, masks=pruned.masks)
         if callback is not None:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .batches import Batch
+from .batches import batches_of
 from .metrics import Metric
 from .mlp import MLP
-from .moments import collect_moments, default_batch_size
+from .moments import moments_of_batches, samples_per_batch
 from .scores import Scores, elimination_compensation
-
-Array = npt.NDArray[Any]
 
 
 def scores_of_survivors(
@@ -36,18 +33,10 @@ def scores_of_survivors(
     blocks = [np.ix_(above, below) for below, above in pairwise(reaching)]
     weights = [w[block] for w, block in zip(mlp.weights, blocks)]
     survivors = mlp.replace(weights, [b[above] for b, above in zip(mlp.biases, reaching[1:])])
-    size = default_batch_size(survivors) if batch_size is None else batch_size
-
-    samples: Any = x if hasattr(x, "shape") else np.asarray(x)  # no more than a batch of a memmap is read
-    labels, weight = (None if v is None else np.asarray(v) for v in (y, sample_weight))
-
-    def batches() -> Iterator[Batch]:
-        for start in range(0, len(samples), size):
-            rows = slice(start, start + size)
-            of_rows = (None if v is None else v[rows] for v in (weight, labels))
-            yield Batch(np.asarray(samples[rows])[:, reaching[0]], *of_rows)
-
-    moments = collect_moments(survivors, batches(), metric, batch_size=size, loss=loss)
+    size = samples_per_batch(survivors, batch_size)
+    batches = batches_of(mlp, x, metric, sample_weight, y, loss, size)
+    left = (replace(batch, x=batch.x[:, reaching[0]]) for batch in batches)
+    moments = moments_of_batches(survivors, left, metric, loss, size)
     scores = elimination_compensation(survivors, moments)
     importance, bias_shift = [np.zeros_like(w) for w in mlp.weights], [np.zeros_like(w) for w in mlp.weights]
     for l, block in enumerate(blocks):

@@ -403,7 +403,7 @@ def existing_rows(file: Path) -> list[Row]:
         raise ValueError(f"{file}: no rows yet; run this without --report first")
 
     def network(row: Row) -> tuple[Any, ...]:
-        widths = [int(n) for n in row.architecture.split("-")]
+        widths = Case(row.architecture, row.activation, row.seed).sizes
         return len(widths), widths, row.activation, row.noise
 
     return sorted(rows, key=network)  # processes append in any order

@@ -13,6 +13,7 @@ from networks import METRICS, Drawn, make, networks
 
 import ecprune_np as ec
 from ecprune_np.comparison import worst_error
+from ecprune_np.moments import moments_of_batches
 from ecprune_np.survivors import reaching_outputs, scores_of_survivors
 
 SPARSITIES = st.floats(0, 1) | st.sampled_from([0.0, 0.1, 0.5, 0.9, 1.0])
@@ -170,9 +171,9 @@ def test_iterative_pruning_leaves_out_what_reaches_no_output(monkeypatch: pytest
 
     def spied(network: ec.MLP, *arguments: Any, **keywords: Any) -> ec.Moments:
         sizes.append(network.sizes)
-        return ec.collect_moments(network, *arguments, **keywords)
+        return moments_of_batches(network, *arguments, **keywords)
 
-    monkeypatch.setattr("ecprune_np.survivors.collect_moments", spied)
+    monkeypatch.setattr("ecprune_np.survivors.moments_of_batches", spied)
     pruned = ec.prune_iteratively(mlp, d.x, 0.9, steps=6)
     masks = tuple(np.ones(w.shape, bool) for w in plain.weights)
     for target in ec.sparsity_schedule(0.9, 6):

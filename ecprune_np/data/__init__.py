@@ -73,7 +73,7 @@ def load_mnist(folder: str | os.PathLike[str] | None = None) -> Dataset:
     """
     given = folder if folder is not None else os.environ.get("ECPRUNE_MNIST")
     if not given:
-        expected = "folder: expected one with MNIST's four files, or the variable ECPRUNE_MNIST, got none"
+        expected = "folder: expected a folder with MNIST's four files, or the variable ECPRUNE_MNIST, got none"
         raise ValueError(f"{expected}\n{_expected_files()}")
     arrays = {}
     for name, md5 in MD5.items():
