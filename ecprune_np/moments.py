@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
-from functools import reduce
+from functools import partial, reduce
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,15 @@ from . import _checks
 from ._files import load_arrays, save_arrays
 from .batches import Batch, BatchError, Samples, batches_of, joined
 from .metrics import Metric, cotangents
-from .mlp import MLP, Trace, unchecked_forward
+from .mlp import MLP, unchecked_forward
+from .sensitivities import weighted_sensitivities
 
 Array = npt.NDArray[Any]
 
-BATCH_BYTES = 2**27  # what a batch may take where no batch size is given
+BLOCK_BYTES = 40 * 2**20  # what a block of samples takes at a time, so that most of it stays in the cache
+BLOCKS = 4  # in a batch, where no batch size is given
+REFERENCE_SAMPLES = 64  # how many of a batch say where a column lies
 OFFSET_STDS = 4  # a column is centred where its mean is this many standard deviations from zero
-CACHED_BYTES = 2**22  # what the pullback to one layer may take at a time, so that it stays in a core's cache
 CANCELLATION = 1e-6  # where the one-pass variance keeps less of the square, two passes replace it
 
 
@@ -55,8 +57,8 @@ class LayerMoments:
         offset = ratio * step
         variance = ours[:, np.newaxis] * offset
         variance *= step
-        variance += (1 - share) * self.variance
-        variance += share * other.variance
+        variance += np.multiply(self.variance, 1 - share, out=step)
+        variance += np.multiply(other.variance, share, out=step)
         offset += self.offset
         return LayerMoments(sensitivity, self.reference, offset, variance)
 
@@ -158,7 +160,7 @@ def collect_moments(
     arrays is passed as `iter(list)`.  `n_samples` is how many samples are expected, if that is known.
     `metric` is "output", "softmax", "fisher", "loss" (the first-order change of `loss` at targets `y`) or a
     callable from outputs (N, K) to cotangents (R, N, K).  The result depends on `batch_size` by rounding only; by
-    default a batch takes about 128 MB, or as much as the network if that is more.
+    default a batch takes some 50 MB beside x, or a few times as much as the network if that is more.
 
     Raises ValueError for bad input and for an overflow.  From a batch on it is a `BatchError`, which has the number
     of the batch and the `moments` of those before it: save them, and merge them with those of the rest.
@@ -193,15 +195,20 @@ def moments_of_batches(
 
 
 def samples_per_batch(mlp: MLP, batch_size: int | None) -> int:
-    """`batch_size`, or as many samples as BATCH_BYTES or the network's own size hold.
-
-    A sample takes four arrays a layer, and the cotangents.  A merge costs a few passes over the parameters, so a
-    batch is to be at least as large as they are.
-    """
+    """`batch_size`, or as many samples as a few blocks hold."""
     if batch_size is not None:
         return _checks.integer("batch_size", batch_size, 1)
-    per_sample = 4 * (sum(mlp.sizes) + mlp.sizes[-1] ** 2) * mlp.dtype.itemsize
-    return max(1, max(BATCH_BYTES, mlp.n_weights * mlp.dtype.itemsize) // per_sample)
+    return BLOCKS * _samples_per_block(mlp)
+
+
+def _samples_per_block(mlp: MLP) -> int:
+    """As many samples as BLOCK_BYTES hold, or as much as the network takes if that is more.
+
+    A sample takes four arrays a layer, and the cotangents.  The sums of a block are a few passes over all weights,
+    which its samples are to be worth.
+    """
+    per_sample = 4 * sum(mlp.sizes) + mlp.sizes[-1] ** 2
+    return max(1, max(BLOCK_BYTES // mlp.dtype.itemsize, mlp.n_weights) // per_sample)
 
 
 def _parts(
@@ -228,86 +235,90 @@ def _moments_of(mlp: MLP, samples: Samples, metric: Metric, loss: str, size: int
 
 
 def _moments_at_once(mlp: MLP, samples: Samples, metric: Metric, loss: str) -> Moments:
-    trace = unchecked_forward(mlp, samples.x)
-    c = cotangents(metric, trace.outputs, samples.y, loss)
+    """The moments of a batch, which passes through the network in blocks of about the same size."""
     with np.errstate(over="ignore"):
         total_weight = samples.weight.sum()
     if not total_weight < np.inf:  # of batches that were joined; each one's has been checked
         raise ValueError(f"sample_weight: expected a finite sum, got {total_weight}")
-    share = (samples.weight / total_weight)[:, np.newaxis]
-    with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # overflow is raised below
-        layers = tuple(_layer_moments(s, a) for s, a in zip(_sensitivities(mlp, trace, c, share), trace.inputs))
-        _checks.no_overflow("moments", [m.variance for m in layers])
+    n_blocks = -(-len(samples) // _samples_per_block(mlp))
+    ends = [len(samples) * k // n_blocks for k in range(n_blocks + 1)]
+    sensitivities: list[list[Array]] = []  # block by block, layer by layer
+    sums: list[_Sums] = []
+    for start, end in pairwise(ends):
+        block = samples.rows(slice(start, end))
+        trace = unchecked_forward(mlp, block.x)
+        c = cotangents(metric, trace.outputs, block.y, loss)
+        with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # overflow is raised below
+            s = weighted_sensitivities(mlp, trace, c, block.weight / total_weight)
+            sums = sums or [_Sums.around(_reference(a), n) for a, n in zip(trace.inputs, mlp.sizes[1:])]
+            for l in range(mlp.n_layers):
+                sums[l].add(s[l], trace.inputs[l])
+        sensitivities.append(s)
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        layers = tuple(_layer_moments(mlp, l, samples.x, sums[l], sensitivities) for l in range(mlp.n_layers))
+    _checks.no_overflow("moments", [m.variance for m in layers])
     return Moments(layers, len(samples), float(total_weight))
 
 
-def _sensitivities(mlp: MLP, trace: Trace, cotangents: Array, share: Array) -> list[Array]:
-    """share · s_i, s_i = Σ_r (c_rᵀ J_i)², per layer (N, n_l): the squares of the pullback, summed up (EC-3.9)."""
-    sums = [np.empty_like(z) for z in trace.preactivations]
-    if mlp.output_activation == "identity" and cotangents.strides[1] == 0:
-        cotangents = cotangents[:, :1]  # the same for all samples: one row stands for them until the first σ' below
-    n_cotangents, n_samples = len(cotangents), len(share)
-    size = max(1, CACHED_BYTES // (n_cotangents * max(mlp.sizes[1:]) * mlp.dtype.itemsize))
-    buffers = [np.empty(n_cotangents * min(size, n_samples) * n, mlp.dtype) for n in mlp.sizes[1:]]
-    for start in range(0, n_samples, size):
-        rows = slice(start, start + size)
-        g = cotangents if cotangents.shape[1] == 1 else cotangents[:, rows]
-        for l in reversed(range(mlp.n_layers)):
-            slopes = mlp.layer_activation(l).derivative(trace.preactivations[l][rows])
-            s = np.einsum("rni,rni->ni", g, g, out=sums[l][rows])
-            for factor in (slopes, slopes, share[rows]):  # one after the other: the square of a slope may underflow
-                s *= factor
-            if l > 0:
-                g = np.multiply(g, slopes, out=_part(buffers[l], n_cotangents, *s.shape))
-                below = _part(buffers[l - 1], n_cotangents * len(s), mlp.sizes[l])
-                np.matmul(g.reshape(len(below), -1), mlp.weights[l], out=below)
-                g = below.reshape(n_cotangents, len(s), -1)
-    return sums
+def _layer_moments(mlp: MLP, l: int, x: Array, sums: _Sums, sensitivities: list[list[Array]]) -> LayerMoments:
+    """Layer l's moments from its sums, and from the samples x once more where their difference cancels (EC-7.3)."""
+    offset, variance = sums.mean_and_variance()
+    cancelled = variance < CANCELLATION * sums.second
+    neurons = np.flatnonzero(cancelled.any(axis=1))
+    if len(neurons) > 0:
+        s = np.concatenate([block[l][:, neurons] for block in sensitivities])
+        seen = s.any(axis=1)  # mostly few: such a neuron is silent but on some samples
+        centred = unchecked_forward(mlp, x[seen]).inputs[l] - sums.reference
+        for i, s_i in zip(neurons, s[seen].T):
+            columns = cancelled[i]
+            offset[i, columns], variance[i, columns] = _two_pass(s_i, centred[:, columns])
+    return LayerMoments(sums.sensitivity, sums.reference, offset, variance)
 
 
-def _part(buffer: Array, *shape: int) -> Array:
-    """The beginning of a flat buffer as an array of that shape."""
-    return buffer[: math.prod(shape)].reshape(shape)
+@dataclass
+class _Sums:
+    """S_i, E[s_i ã_j] and E[s_i ã_j²] of one layer, ã_j = a_j − r_j, added up block by block (EC-7.2, EC-7.3)."""
+
+    reference: Array
+    sensitivity: Array
+    first: Array
+    second: Array
+
+    @classmethod
+    def around(cls, reference: Array, n_out: int) -> _Sums:
+        """The sums of no samples."""
+        zeros = partial(np.zeros, dtype=reference.dtype)
+        return cls(reference, zeros(n_out), zeros((n_out, len(reference))), zeros((n_out, len(reference))))
+
+    def add(self, s: Array, a: Array) -> None:
+        """Add samples with the weighted sensitivities s (N, n_l) and the inputs a (N, n_{l-1})."""
+        centred = a - self.reference if self.reference.any() else a
+        self.sensitivity += np.ones(len(s), s.dtype) @ s
+        self.first += s.T @ centred
+        self.second += s.T @ np.square(centred)
+
+    def mean_and_variance(self) -> tuple[Array, Array]:
+        """μ̃_ij = E[s_i ã_j] / S_i and v_ij = E[s_i ã_j²] − S_i μ̃_ij² (EC-7.3)."""
+        offset = self.first / np.where(self.sensitivity > 0, self.sensitivity, 1)[:, np.newaxis]
+        return offset, self.second - self.first * offset
 
 
-def _layer_moments(s: Array, a: Array) -> LayerMoments:
-    """S_i = Σ_n s_ni, and the mean and variance of the columns of a under the weights s_ni / S_i (EC-7.3)."""
-    centred, square = a, a**2
-    reference = _reference(a, square)
-    if reference.any():
-        centred = a - reference
-        square = centred**2
-    sensitivity = s.sum(axis=0)
-    offset = s.T @ centred
-    offset /= np.where(sensitivity > 0, sensitivity, 1)[:, np.newaxis]
-    second = s.T @ square
-    variance = offset**2
-    variance *= -sensitivity[:, np.newaxis]
-    variance += second
-    cancelled = variance < CANCELLATION * second
-    for i in np.flatnonzero(cancelled.any(axis=1)):
-        offset[i, cancelled[i]], variance[i, cancelled[i]] = _two_pass(s[:, i], centred, cancelled[i])
-    return LayerMoments(sensitivity, reference, offset, variance)
-
-
-def _reference(a: Array, square: Array) -> Array:
-    """What to subtract from each column: its mean where that is far from zero, else nothing (EC-7.2).
+def _reference(a: Array) -> Array:
+    """What to subtract from each column: the mean of some samples where that is far from zero, else nothing (EC-7.2).
 
     A constant column is its own mean exactly.  A column near zero stays as it is, so that the zeros of
-    a rectifier stay zeros and the error is relative to E[s a²].  `square` is a².
+    a rectifier stay zeros and the error is relative to E[s a²].
     """
-    share = np.full(len(a), 1 / len(a), a.dtype)
-    mean, mean_square = share @ a, share @ square
-    far = (1 + OFFSET_STDS**2) * mean**2 > OFFSET_STDS**2 * mean_square  # the variance is mean_square − mean²
-    reference: Array = np.zeros_like(a[0])
-    reference[far] = a[0, far] + (a[:, far] - a[0, far]).mean(axis=0)
-    return reference
+    some = a[:: -(-len(a) // REFERENCE_SAMPLES)]
+    mean = some[0] + (some - some[0]).mean(axis=0)
+    variance = np.square(some - mean).mean(axis=0)
+    return np.where(mean**2 > OFFSET_STDS**2 * variance, mean, 0)
 
 
-def _two_pass(s: Array, a: Array, columns: Array) -> tuple[Array, Array]:
-    """The mean of some columns of a weighted by s, and their variance about it, in two passes (EC-3.3, EC-3.4)."""
+def _two_pass(s: Array, a: Array) -> tuple[Array, Array]:
+    """The mean of the columns of a weighted by s, and their variance about it, in two passes (EC-3.3, EC-3.4)."""
     seen = s > 0
-    s, a = s[seen], a[np.ix_(seen, columns)]
+    s, a = s[seen], a[seen]
     first = a[0]
     mean = first + (s @ (a - first)) / s.sum()
     return mean, s @ (a - mean) ** 2

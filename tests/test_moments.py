@@ -28,6 +28,24 @@ def test_batch_size_does_not_matter(d: Drawn, batch_size: int) -> None:
     assert batched.n_samples == whole.n_samples == len(d.x)
 
 
+@given(networks(min_outputs=2), st.sampled_from(METRICS), st.integers(1, 10))
+def test_blocks_do_not_matter(d: Drawn, metric: str, samples_per_block: int) -> None:
+    """EC-7.3: the sums of the parts are the sums of the whole."""
+    arguments = {"sample_weight": d.sample_weight, "y": d.labels, "loss": "cross_entropy"}
+    whole = ec.collect_moments(d.mlp, d.x, metric, **arguments)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ecprune_np.moments._samples_per_block", lambda mlp: samples_per_block)
+        in_blocks = ec.collect_moments(d.mlp, d.x, metric, batch_size=len(d.x), **arguments)
+    assert distance(in_blocks, whole, d.mlp) < 1e-12
+
+
+@pytest.fixture(params=[1, 2, 4, 1000])
+def samples_per_block(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """The test runs once for each of these sizes of a block."""
+    monkeypatch.setattr("ecprune_np.moments._samples_per_block", lambda mlp: request.param)
+    return request.param
+
+
 @given(networks(max_samples=30), st.randoms(use_true_random=False))
 def test_merge_is_the_union_in_any_order(d: Drawn, random: object) -> None:
     """EC-7.4."""
@@ -72,9 +90,10 @@ def test_moments_are_their_definitions(d: Drawn) -> None:
         np.testing.assert_allclose(moments.second_moment[l], second, rtol=1e-11, atol=1e-200)
 
 
+@pytest.mark.parametrize("samples_per_block", [1000, 100], indirect=True)
 @pytest.mark.parametrize("batch_size", [1000, 64, 7])
 @pytest.mark.parametrize("offset", [0.0, 1e2, 1e4, 1e6, 1e8])
-def test_common_offsets_cost_no_digits(offset: float, batch_size: int) -> None:
+def test_common_offsets_cost_no_digits(offset: float, batch_size: int, samples_per_block: int) -> None:
     """EC-7.1, EC-7.2: against the two-pass variance in extended precision."""
     rng = np.random.default_rng(0)
     x = rng.standard_normal((1000, 4)) + offset
@@ -104,7 +123,7 @@ def test_the_textbook_variance_does_lose_them() -> None:
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, -7.3, 1e8 / 3])
-def test_a_constant_column_has_no_variance_at_all(value: float) -> None:
+def test_a_constant_column_has_no_variance_at_all(value: float, samples_per_block: int) -> None:
     """EC-7.2: exactly zero, in any batches, so that the weight is free."""
     d = make([3, 4, 2], n_samples=50)
     x = d.x.copy()
@@ -114,7 +133,7 @@ def test_a_constant_column_has_no_variance_at_all(value: float) -> None:
         assert (ec.collect_moments(mlp, x, batch_size=batch_size).variance[0][:, 1] == 0).all()
 
 
-def test_samples_that_a_neuron_does_not_see_leave_nothing_behind() -> None:
+def test_samples_that_a_neuron_does_not_see_leave_nothing_behind(samples_per_block: int) -> None:
     """EC-7.3: a column that is constant wherever the neuron is alive has I = 0, whatever it is elsewhere."""
     x = np.array([[-2.0, 999.9], [1.1, 0.1], [1.7, 0.1], [-1.0, 1e3], [1.3, 0.1], [-1.0, 1000.3]])
     mlp = ec.MLP([[[1.0, -0.3]], [[2.0]]], [[0.0], [0.0]], "relu")
@@ -124,7 +143,7 @@ def test_samples_that_a_neuron_does_not_see_leave_nothing_behind() -> None:
         assert moments.mean[0][0, 1] == pytest.approx(0.1, rel=1e-15)
 
 
-def test_an_outlier_does_not_cost_the_digits_of_the_rest() -> None:
+def test_an_outlier_does_not_cost_the_digits_of_the_rest(samples_per_block: int) -> None:
     """EC-7.3: entries whose variance cancels in one pass are done in two."""
     rng = np.random.default_rng(2)
     x = np.concatenate([1 + 1e-6 * rng.standard_normal((50, 1)), [[-1e4]]])
@@ -132,6 +151,29 @@ def test_an_outlier_does_not_cost_the_digits_of_the_rest() -> None:
     variance = ec.collect_moments(mlp, x).variance[0][0, 0]
     alive = x[x > 0].astype(np.longdouble)
     assert abs(variance / (((alive - alive.mean()) ** 2).sum() / 51) - 1) < 1e-9
+
+
+def test_a_neuron_of_a_hidden_layer_gets_its_two_passes(samples_per_block: int) -> None:
+    """EC-7.3: its inputs are those of its layer, and of the samples that it sees alone."""
+    rng = np.random.default_rng(3)
+    x = np.concatenate([1 + 1e-6 * rng.standard_normal((30, 1)), [[1e4]], 1 + 1e-6 * rng.standard_normal((30, 1))])
+    mlp = ec.MLP([[[1.0]], [[-1.0]], [[1.0]]], [[0.0], [10.0], [0.0]], "relu")  # the second neuron is silent at 1e4
+    moments = ec.collect_moments(mlp, x)
+    alive = x[x < 10].astype(np.longdouble)
+    assert abs(moments.variance[1][0, 0] / (((alive - alive.mean()) ** 2).sum() / 61) - 1) < 1e-9
+    assert moments.mean[1][0, 0] == pytest.approx(float(alive.mean()), rel=1e-15)
+
+
+@pytest.mark.parametrize("where", [slice(None, None, 16), slice(1, None, 16), slice(600, None)])
+def test_no_choice_of_the_reference_costs_more_than_it_may(where: slice) -> None:
+    """EC-7.2, EC-7.8: also where the samples that choose it are not like the others, at 1e8 standard deviations."""
+    rng = np.random.default_rng(4)
+    x = rng.standard_normal((1000, 1))
+    x[where] += 1e8
+    mlp = ec.MLP([[[1.0]]], [[0.0]])
+    variance = ec.collect_moments(mlp, x, batch_size=1000).variance[0][0, 0]
+    error = abs(variance / x.astype(np.longdouble).var() - 1)
+    assert error < 1e-12, error
 
 
 def test_zero_weights_in_a_whole_batch_count_nothing() -> None:

@@ -20,7 +20,7 @@ from ecprune_np.comparison import worst_error
 from ecprune_np.losses import targets
 from ecprune_np.metrics import cotangents
 from ecprune_np.mlp import unchecked_forward
-from ecprune_np.moments import _sensitivities
+from ecprune_np.sensitivities import weighted_sensitivities
 
 D = make([3, 4, 2], n_samples=20)
 
@@ -64,8 +64,8 @@ def test_sensitivities_are_squares_of_the_pullback(d: Drawn, metric: str, rows: 
     c = cotangents(metric, trace.outputs, y, "cross_entropy")
     with pytest.MonkeyPatch.context() as patch:
         row_bytes = len(c) * max(d.mlp.sizes[1:]) * d.mlp.dtype.itemsize
-        patch.setattr("ecprune_np.moments.CACHED_BYTES", rows * row_bytes)
-        sensitivities = _sensitivities(d.mlp, trace, c, d.sample_weight[:, np.newaxis])
+        patch.setattr("ecprune_np.sensitivities.SLAB_BYTES", rows * row_bytes)
+        sensitivities = weighted_sensitivities(d.mlp, trace, c, d.sample_weight)
     for s, g in zip(sensitivities, ec.pullback(d.mlp, trace, c)):
         expected = d.sample_weight[:, np.newaxis] * (g**2).sum(axis=0)
         np.testing.assert_allclose(s, expected, rtol=1e-12, atol=1e-300)

@@ -11,7 +11,6 @@ import numpy as np
 from matplotlib import pyplot as plt
 
 import ecprune_np as ec
-from ecprune_np.moments import _layer_moments
 
 HERE = Path(__file__).resolve().parent
 BLUE, ORANGE, GREEN, GREY = "#1f5fa8", "#c8501e", "#2e8540", "#777777"
@@ -89,7 +88,7 @@ def textbook(axes):
             s = np.full((1000, 1), 1 / 1000)
             exact = np.longdouble(a).var()
             plain = (s * a**2).sum() - (s * a).sum() ** 2 / s.sum()
-            ours = _layer_moments(s, a).variance[0, 0]
+            ours = ec.collect_moments(ec.MLP([[[1]]], [[0]]), a).variance[0][0, 0]
             worst = np.maximum(worst, np.array([abs(v - exact) / exact for v in (plain, ours)], float))
         for values, error in zip(errors.values(), worst):
             values.append(error)
