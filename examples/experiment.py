@@ -475,11 +475,17 @@ def report(rows: list[Row], settings: Settings, sparsities: Sequence[float]) -> 
 
 
 def made_with() -> str:
-    """What the last digits depend on, beside the code: NumPy, its BLAS and the processor's vector instructions."""
+    """What the last digits depend on, beside the code: NumPy, its BLAS, the processor's vector instructions.
+
+    OpenBLAS takes the kernels for another processor where OPENBLAS_CORETYPE says so.
+    """
     config: Any = np.show_config(mode="dicts")
     blas, simd = config["Build Dependencies"]["blas"], config["SIMD Extensions"]
     widest = [*simd.get("baseline", []), *simd.get("found", [])][-1:]
-    return " ".join([f"NumPy {np.__version__}, {blas['name']} {blas['version']}, {platform.machine()}", *widest])
+    forced = os.environ.get("OPENBLAS_CORETYPE")
+    kernels = [f"with OPENBLAS_CORETYPE={forced}"] if forced else []
+    numpy_and_blas = f"NumPy {np.__version__}, {blas['name']} {blas['version']}, {platform.machine()}"
+    return " ".join([numpy_and_blas, *widest, *kernels])
 
 
 def _table(

@@ -446,7 +446,7 @@ def test_committed_rows_are_made_again(tmp_path: Path) -> None:
     experiment.run_all(pde.work, [Case("2-20-20-1", "tanh", 0, 0.005)], settings, tmp_path / "again.csv", 1)
     file = experiment.RESULTS / "diffusion_sorption.csv"
     committed = {row.key: row.test_loss for row in Results(file).rows()}
-    same_machine = experiment.made_with() in file.with_suffix(".md").read_text(encoding="utf-8")
+    same_machine = f"| {experiment.made_with()} |" in file.with_suffix(".md").read_text(encoding="utf-8")
     rows = Results(tmp_path / "again.csv").rows()
     assert len(rows) == 8
     for row in rows:
