@@ -195,7 +195,7 @@ def moments_of_batches(
 
 
 def samples_per_batch(mlp: MLP, batch_size: int | None) -> int:
-    """`batch_size`, or as many samples as a few blocks hold."""
+    """`batch_size`, or as many samples as a few blocks hold: a merge is dearer than adding up the sums of a block."""
     if batch_size is not None:
         return _checks.integer("batch_size", batch_size, 1)
     return BLOCKS * _samples_per_block(mlp)
@@ -204,8 +204,8 @@ def samples_per_batch(mlp: MLP, batch_size: int | None) -> int:
 def _samples_per_block(mlp: MLP) -> int:
     """As many samples as BLOCK_BYTES hold, or as much as the network takes if that is more.
 
-    A sample takes four arrays a layer, and the cotangents.  The sums of a block are a few passes over all weights,
-    which its samples are to be worth.
+    A sample takes four arrays a layer, and the cotangents.  To add up the sums of a block takes some passes over all
+    weights, which its samples are to be worth.
     """
     per_sample = 4 * sum(mlp.sizes) + mlp.sizes[-1] ** 2
     return max(1, max(BLOCK_BYTES // mlp.dtype.itemsize, mlp.n_weights) // per_sample)
@@ -235,7 +235,7 @@ def _moments_of(mlp: MLP, samples: Samples, metric: Metric, loss: str, size: int
 
 
 def _moments_at_once(mlp: MLP, samples: Samples, metric: Metric, loss: str) -> Moments:
-    """The moments of a batch, which passes through the network in blocks of about the same size."""
+    """The moments of samples that pass through the network in blocks of about the same size, their sums added up."""
     with np.errstate(over="ignore"):
         total_weight = samples.weight.sum()
     if not total_weight < np.inf:  # of batches that were joined; each one's has been checked
