@@ -70,7 +70,7 @@ def batches_of(
     Arguments and errors are those of `collect_moments`; what concerns a single batch is raised when its turn comes.
     """
     n_inputs, n_outputs = mlp.sizes[0], mlp.sizes[-1]
-    if isinstance(x, Iterable) and not isinstance(x, (Sequence, Mapping)) and not hasattr(x, "__array__"):
+    if _is_stream(x):
         check_metric(metric, n_outputs, has_targets=True)  # a batch that has none says so
         for name, value in (("sample_weight", sample_weight), ("y", y)):
             if value is not None:
@@ -86,6 +86,11 @@ def batches_of(
     if sample_weight is not None:
         sample_weight = _checks.sample_weights(sample_weight, len(x), mlp.dtype)
     return _slices(x, mlp.dtype, sample_weight, y, size)
+
+
+def known_length(x: Any) -> int | None:
+    """How many samples x has, or None where it is a stream of batches."""
+    return None if _is_stream(x) else int(np.shape(x)[0])
 
 
 def joined(batches: Iterator[Samples], size: int) -> Iterator[tuple[Samples, list[Samples]]]:
@@ -111,6 +116,10 @@ def joined(batches: Iterator[Samples], size: int) -> Iterator[tuple[Samples, lis
         yield _concatenated(group), group
     if failure is not None:
         raise failure
+
+
+def _is_stream(x: Any) -> bool:
+    return isinstance(x, Iterable) and not isinstance(x, (Sequence, Mapping)) and not hasattr(x, "__array__")
 
 
 def _checked(mlp: MLP, batch: Batch, metric: Metric, loss: str) -> Samples:

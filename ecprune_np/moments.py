@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
 from functools import partial, reduce
 from itertools import pairwise
@@ -15,14 +15,15 @@ import numpy.typing as npt
 
 from . import _checks
 from ._files import load_arrays, save_arrays
-from .batches import Batch, BatchError, Samples, batches_of, joined
+from .batches import Batch, BatchError, Samples, batches_of, joined, known_length
 from .metrics import Metric, cotangents
 from .mlp import MLP, unchecked_forward
 from .sensitivities import weighted_sensitivities
+from .threads import Map, side_by_side
 
 Array = npt.NDArray[Any]
 
-BLOCK_BYTES = 40 * 2**20  # what a block of samples takes at a time, so that most of it stays in the cache
+BLOCK_BYTES = 28 * 2**20  # what a block of samples takes at a time, so that most of it stays in the cache
 BLOCKS = 4  # in a batch, where no batch size is given
 REFERENCE_SAMPLES = 64  # how many of a batch say where a column lies
 OFFSET_STDS = 4  # a column is centred where its mean is this many standard deviations from zero
@@ -168,7 +169,7 @@ def collect_moments(
     _checks.instance("mlp", mlp, MLP)
     size = samples_per_batch(mlp, batch_size)
     batches = batches_of(mlp, x, metric, sample_weight, y, loss, size)
-    return moments_of_batches(mlp, batches, metric, loss, size, n_samples)
+    return moments_of_batches(mlp, batches, metric, loss, size, known_length(x) if n_samples is None else n_samples)
 
 
 def moments_of_batches(
@@ -177,20 +178,23 @@ def moments_of_batches(
     """`collect_moments` of checked batches; raises a `BatchError` as it does."""
     moments: Moments | None = None
     number = seen = 0  # batches that are done, and their samples
-    try:
-        for part, n_batches, n in _parts(mlp, batches, metric, loss, size):
-            moments = part if moments is None else moments if part is None else moments.merge(part)
-            number, seen = number + n_batches, seen + n
-        if seen == 0 or n_samples not in (None, seen):
-            raise ValueError(f"x: expected {n_samples or 'samples'}, got {seen} in all before the iterator ended")
-        if moments is None:
-            raise ValueError("sample_weight: expected a positive, finite sum, got 0.0")
-        with np.errstate(over="ignore"):
-            _checks.no_overflow("moments", moments.second_moment)  # of a mean too large to be squared
-    except Exception as error:
-        kind = "" if isinstance(error, (TypeError, ValueError)) else f"{type(error).__name__}: "
-        done = None if moments is None else Moments(moments.layers, seen, moments.total_weight)
-        raise BatchError(f"{kind}{error}, in batch {number}", number, done) from error
+    several = min(size, n_samples or size) > _samples_per_block(mlp)  # else a block has BLAS's threads for itself
+    with side_by_side(BLOCKS if several and not callable(metric) else 1) as map_blocks:  # it may not be thread-safe
+        at_once = partial(_moments_at_once, mlp, metric, loss, map_blocks)
+        try:
+            for part, n_batches, n in _parts(at_once, batches, size):
+                moments = part if moments is None else moments if part is None else moments.merge(part)
+                number, seen = number + n_batches, seen + n
+            if seen == 0 or n_samples not in (None, seen):
+                raise ValueError(f"x: expected {n_samples or 'samples'}, got {seen} in all before the iterator ended")
+            if moments is None:
+                raise ValueError("sample_weight: expected a positive, finite sum, got 0.0")
+            with np.errstate(over="ignore"):
+                _checks.no_overflow("moments", moments.second_moment)  # of a mean too large to be squared
+        except Exception as error:
+            kind = "" if isinstance(error, (TypeError, ValueError)) else f"{type(error).__name__}: "
+            done = None if moments is None else Moments(moments.layers, seen, moments.total_weight)
+            raise BatchError(f"{kind}{error}, in batch {number}", number, done) from error
     return Moments(moments.layers, seen, moments.total_weight)
 
 
@@ -212,52 +216,60 @@ def _samples_per_block(mlp: MLP) -> int:
 
 
 def _parts(
-    mlp: MLP, batches: Iterator[Samples], metric: Metric, loss: str, size: int
+    at_once: Callable[[Samples], Moments], batches: Iterator[Samples], size: int
 ) -> Iterator[tuple[Moments | None, int, int]]:
     """The moments of batches, how many batches they are of, and samples; None where all weights are zero."""
     for samples, group in joined(batches, size):
         try:
-            whole = _moments_of(mlp, samples, metric, loss, size)
+            whole = _moments_of(at_once, samples, size)
         except Exception:
             if len(group) == 1:
                 raise
             for batch in group:  # one after the other, so that the first that fails is named
-                yield _moments_of(mlp, batch, metric, loss, size), 1, len(batch)
+                yield _moments_of(at_once, batch, size), 1, len(batch)
         else:
             yield whole, len(group), len(samples)
 
 
-def _moments_of(mlp: MLP, samples: Samples, metric: Metric, loss: str, size: int) -> Moments | None:
+def _moments_of(at_once: Callable[[Samples], Moments], samples: Samples, size: int) -> Moments | None:
     """The moments of a batch, `size` samples at a time, or None where all weights are zero."""
     parts = [samples.rows(slice(start, start + size)) for start in range(0, len(samples), size)]
-    moments = [_moments_at_once(mlp, part, metric, loss) for part in parts if part.weight.any()]
+    moments = [at_once(part) for part in parts if part.weight.any()]
     return reduce(Moments.merge, moments) if moments else None
 
 
-def _moments_at_once(mlp: MLP, samples: Samples, metric: Metric, loss: str) -> Moments:
+def _moments_at_once(mlp: MLP, metric: Metric, loss: str, map_blocks: Map, samples: Samples) -> Moments:
     """The moments of samples that pass through the network in blocks of about the same size, their sums added up."""
     with np.errstate(over="ignore"):
         total_weight = samples.weight.sum()
     if not total_weight < np.inf:  # of batches that were joined; each one's has been checked
         raise ValueError(f"sample_weight: expected a finite sum, got {total_weight}")
-    n_blocks = -(-len(samples) // _samples_per_block(mlp))
+    some = samples.x[:: -(-len(samples) // REFERENCE_SAMPLES)]
+    n_pairs = -(-len(samples) // (2 * _samples_per_block(mlp)))
+    n_blocks = 2 * n_pairs if len(samples) > _samples_per_block(mlp) else 1  # even, for two threads
     ends = [len(samples) * k // n_blocks for k in range(n_blocks + 1)]
-    sensitivities: list[list[Array]] = []  # block by block, layer by layer
-    sums: list[_Sums] = []
-    for start, end in pairwise(ends):
-        block = samples.rows(slice(start, end))
-        trace = unchecked_forward(mlp, block.x)
-        c = cotangents(metric, trace.outputs, block.y, loss)
-        with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # overflow is raised below
-            s = weighted_sensitivities(mlp, trace, c, block.weight / total_weight)
-            sums = sums or [_Sums.around(_reference(a), n) for a, n in zip(trace.inputs, mlp.sizes[1:])]
-            for l in range(mlp.n_layers):
-                sums[l].add(s[l], trace.inputs[l])
-        sensitivities.append(s)
-    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+    blocks = [samples.rows(slice(*rows)) for rows in pairwise(ends)]
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # overflow is raised below
+        references = [_reference(a) for a in unchecked_forward(mlp, some).inputs]
+        parts = list(map_blocks(partial(_block, mlp, metric, loss, references, total_weight), blocks))
+        sums, sensitivities = parts[0][0], [s for _, s in parts]
+        for more, _ in parts[1:]:
+            for layer, part in zip(sums, more):
+                layer.add(part)
         layers = tuple(_layer_moments(mlp, l, samples.x, sums[l], sensitivities) for l in range(mlp.n_layers))
     _checks.no_overflow("moments", [m.variance for m in layers])
     return Moments(layers, len(samples), float(total_weight))
+
+
+def _block(
+    mlp: MLP, metric: Metric, loss: str, references: list[Array], total_weight: float, block: Samples
+) -> tuple[list[_Sums], list[Array]]:
+    """A block's sums and its weighted sensitivities, layer by layer."""
+    trace = unchecked_forward(mlp, block.x)
+    c = cotangents(metric, trace.outputs, block.y, loss)
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # which a thread does not inherit
+        s = weighted_sensitivities(mlp, trace, c, block.weight / total_weight)
+        return [_Sums.of(*layer) for layer in zip(s, trace.inputs, references)], s
 
 
 def _layer_moments(mlp: MLP, l: int, x: Array, sums: _Sums, sensitivities: list[list[Array]]) -> LayerMoments:
@@ -277,7 +289,7 @@ def _layer_moments(mlp: MLP, l: int, x: Array, sums: _Sums, sensitivities: list[
 
 @dataclass
 class _Sums:
-    """S_i, E[s_i ã_j] and E[s_i ã_j²] of one layer, ã_j = a_j − r_j, added up block by block (EC-7.2, EC-7.3)."""
+    """S_i, E[s_i ã_j] and E[s_i ã_j²] of one layer, ã_j = a_j − r_j, to be added up block by block (EC-7.2, EC-7.3)."""
 
     reference: Array
     sensitivity: Array
@@ -285,17 +297,16 @@ class _Sums:
     second: Array
 
     @classmethod
-    def around(cls, reference: Array, n_out: int) -> _Sums:
-        """The sums of no samples."""
-        zeros = partial(np.zeros, dtype=reference.dtype)
-        return cls(reference, zeros(n_out), zeros((n_out, len(reference))), zeros((n_out, len(reference))))
+    def of(cls, s: Array, a: Array, reference: Array) -> _Sums:
+        """The sums over samples with the weighted sensitivities s (N, n_l) and the inputs a (N, n_{l-1})."""
+        centred = a - reference if reference.any() else a
+        return cls(reference, np.ones(len(s), s.dtype) @ s, s.T @ centred, s.T @ np.square(centred))
 
-    def add(self, s: Array, a: Array) -> None:
-        """Add samples with the weighted sensitivities s (N, n_l) and the inputs a (N, n_{l-1})."""
-        centred = a - self.reference if self.reference.any() else a
-        self.sensitivity += np.ones(len(s), s.dtype) @ s
-        self.first += s.T @ centred
-        self.second += s.T @ np.square(centred)
+    def add(self, other: _Sums) -> None:
+        """Add the sums over more samples."""
+        self.sensitivity += other.sensitivity
+        self.first += other.first
+        self.second += other.second
 
     def mean_and_variance(self) -> tuple[Array, Array]:
         """μ̃_ij = E[s_i ã_j] / S_i and v_ij = E[s_i ã_j²] − S_i μ̃_ij² (EC-7.3)."""
@@ -304,14 +315,13 @@ class _Sums:
 
 
 def _reference(a: Array) -> Array:
-    """What to subtract from each column: the mean of some samples where that is far from zero, else nothing (EC-7.2).
+    """What to subtract from each column: its mean over these samples if that is far from zero, else nothing (EC-7.2).
 
     A constant column is its own mean exactly.  A column near zero stays as it is, so that the zeros of
     a rectifier stay zeros and the error is relative to E[s a²].
     """
-    some = a[:: -(-len(a) // REFERENCE_SAMPLES)]
-    mean = some[0] + (some - some[0]).mean(axis=0)
-    variance = np.square(some - mean).mean(axis=0)
+    mean = a[0] + (a - a[0]).mean(axis=0)
+    variance = np.square(a - mean).mean(axis=0)
     return np.where(mean**2 > OFFSET_STDS**2 * variance, mean, 0)
 
 

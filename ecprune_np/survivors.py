@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from .batches import batches_of
+from .batches import batches_of, known_length
 from .metrics import Metric
 from .mlp import MLP
 from .moments import moments_of_batches, samples_per_batch
@@ -36,7 +36,7 @@ def scores_of_survivors(
     size = samples_per_batch(survivors, batch_size)
     batches = batches_of(mlp, x, metric, sample_weight, y, loss, size)
     left = (replace(batch, x=batch.x[:, reaching[0]]) for batch in batches)
-    moments = moments_of_batches(survivors, left, metric, loss, size)
+    moments = moments_of_batches(survivors, left, metric, loss, size, known_length(x))
     scores = elimination_compensation(survivors, moments)
     importance, bias_shift = [np.zeros_like(w) for w in mlp.weights], [np.zeros_like(w) for w in mlp.weights]
     for l, block in enumerate(blocks):

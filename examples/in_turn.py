@@ -9,12 +9,15 @@ import numpy as np
 
 import ecprune_np as ec
 
+PAUSE = 0.2
+
 
 def medians(functions: Mapping[str, Callable[[], object]], repeats: int = 7) -> dict[str, float]:
     """The median wall time of each function in seconds, after one run that is not timed."""
     times: dict[str, list[float]] = {name: [] for name in functions}
     for repeat in range(repeats + 1):
         for name, function in functions.items():
+            time.sleep(PAUSE)
             start = time.perf_counter()
             function()
             if repeat > 0:

@@ -19,7 +19,6 @@ from ecprune_np.batches import Batch, BatchError
 from ecprune_np.comparison import worst_error
 from ecprune_np.losses import targets
 from ecprune_np.metrics import cotangents
-from ecprune_np.mlp import unchecked_forward
 from ecprune_np.sensitivities import weighted_sensitivities
 
 D = make([3, 4, 2], n_samples=20)
@@ -86,11 +85,11 @@ def test_small_batches_are_joined(length: int, joined: int, monkeypatch: pytest.
     """To at least half a batch, in which a merge costs little."""
     seen: list[int] = []
 
-    def spied(mlp: ec.MLP, x: np.ndarray) -> ec.Trace:
-        seen.append(len(x))
-        return unchecked_forward(mlp, x)
+    def spied(mlp: ec.MLP, trace: ec.Trace, c: np.ndarray, share: np.ndarray) -> list[np.ndarray]:
+        seen.append(len(share))
+        return weighted_sensitivities(mlp, trace, c, share)
 
-    monkeypatch.setattr("ecprune_np.moments.unchecked_forward", spied)
+    monkeypatch.setattr("ecprune_np.moments.weighted_sensitivities", spied)
     moments = ec.collect_moments(D.mlp, batches_of(D, length), loss="cross_entropy", batch_size=10)
     whole = ec.collect_moments(D.mlp, D.x, sample_weight=D.sample_weight, batch_size=100)
     assert distance(moments, whole, D.mlp) < 1e-12
