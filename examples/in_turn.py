@@ -9,7 +9,7 @@ import numpy as np
 
 import ecprune_np as ec
 
-PAUSE = 0.2
+PAUSE = 0.2  # seconds before each run: threads that one leaves spinning are not to take the next one's processor
 
 
 def medians(functions: Mapping[str, Callable[[], object]], repeats: int = 7) -> dict[str, float]:

@@ -80,6 +80,19 @@ def test_a_plain_array_is_a_batch_and_a_reader_may_reuse_its_buffer() -> None:
     assert distance(ec.collect_moments(D.mlp, reader()), ec.collect_moments(D.mlp, D.x + 100), D.mlp) < 1e-12
 
 
+def test_the_length_of_a_stream_is_that_of_its_batches() -> None:
+    class Loader:
+        """As the loaders of other frameworks are: `len` counts batches."""
+
+        def __len__(self) -> int:
+            return 4
+
+        def __iter__(self) -> Iterator[np.ndarray]:
+            return (D.x[k : k + 5] for k in range(0, 20, 5))
+
+    assert distance(ec.collect_moments(D.mlp, Loader()), ec.collect_moments(D.mlp, D.x), D.mlp) < 1e-12
+
+
 @pytest.mark.parametrize(("length", "joined"), [(1, 4), (2, 4), (3, 4), (5, 4), (10, 2), (20, 2)])
 def test_small_batches_are_joined(length: int, joined: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """To at least half a batch, in which a merge costs little."""
