@@ -17,6 +17,7 @@ from networks import METRICS, Drawn, make, networks
 import ecprune_np as ec
 from ecprune_np import threads
 from ecprune_np.moments import _samples_per_block
+from ecprune_np.sensitivities import weighted_sensitivities
 from ecprune_np.threads import side_by_side
 
 D = make([3, 4, 2], n_samples=20)
@@ -152,3 +153,25 @@ def test_a_real_blas_has_one_thread_meanwhile() -> None:
     with blas(1, _samples_per_block(D.mlp)):
         assert moments_are_equal(ec.collect_moments(D.mlp, x), moments)
     assert n_threads() == before
+
+
+def test_an_overflow_in_a_thread_is_named_and_does_not_warn() -> None:
+    with blas(2), pytest.raises(ValueError, match="moments: overflow in layer 0"):
+        ec.collect_moments(D.mlp, 1e200 * D.x)
+
+
+@pytest.mark.parametrize(
+    ("samples_per_block", "n_blocks"), [(30, 1), (20, 1), (19, 2), (10, 2), (9, 4), (6, 4), (4, 6)]
+)
+def test_blocks_come_in_pairs_and_are_no_larger_than_they_may(samples_per_block: int, n_blocks: int) -> None:
+    sizes = []
+
+    def spied(mlp: ec.MLP, trace: ec.Trace, c: np.ndarray, share: np.ndarray) -> list[np.ndarray]:
+        sizes.append(len(share))
+        return weighted_sensitivities(mlp, trace, c, share)
+
+    with pytest.MonkeyPatch.context() as patch, blas(1, samples_per_block):
+        patch.setattr("ecprune_np.moments.weighted_sensitivities", spied)
+        ec.collect_moments(D.mlp, D.x, batch_size=20)
+    assert len(sizes) == n_blocks and sum(sizes) == 20
+    assert max(sizes) <= samples_per_block and max(sizes) - min(sizes) <= 1, sizes
