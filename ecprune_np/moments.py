@@ -250,10 +250,10 @@ def _moments_at_once(mlp: MLP, metric: Metric, loss: str, map_blocks: Map, sampl
     n_blocks = 2 * n_pairs if len(samples) > _samples_per_block(mlp) else 1  # even, for two threads
     ends = [len(samples) * k // n_blocks for k in range(n_blocks + 1)]
     blocks = [samples.rows(slice(*rows)) for rows in pairwise(ends)]
+    references = [_reference(a) for a in unchecked_forward(mlp, some).inputs]
+    parts = list(map_blocks(partial(_block, mlp, metric, loss, references, total_weight), blocks))
+    sums, sensitivities = parts[0][0], [s for _, s in parts]
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # overflow is raised below
-        references = [_reference(a) for a in unchecked_forward(mlp, some).inputs]
-        parts = list(map_blocks(partial(_block, mlp, metric, loss, references, total_weight), blocks))
-        sums, sensitivities = parts[0][0], [s for _, s in parts]
         for more, _ in parts[1:]:
             for layer, part in zip(sums, more):
                 layer.add(part)
@@ -268,7 +268,7 @@ def _block(
     """A block's sums and its weighted sensitivities, layer by layer."""
     trace = unchecked_forward(mlp, block.x)
     c = cotangents(metric, trace.outputs, block.y, loss)
-    with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # which a thread does not inherit
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # the moments are checked for overflow
         s = weighted_sensitivities(mlp, trace, c, block.weight / total_weight)
         return [_Sums.of(*layer) for layer in zip(s, trace.inputs, references)], s
 
@@ -321,9 +321,10 @@ def _reference(a: Array) -> Array:
     A constant column is its own mean exactly.  A column near zero stays as it is, so that the zeros of
     a rectifier stay zeros and the error is relative to E[s a²].
     """
-    mean = a[0] + (a - a[0]).mean(axis=0)
-    variance = np.square(a - mean).mean(axis=0)
-    return np.where(mean**2 > OFFSET_STDS**2 * variance, mean, 0)
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # what overflows here does so in the moments
+        mean = a[0] + (a - a[0]).mean(axis=0)
+        variance = np.square(a - mean).mean(axis=0)
+        return np.where(mean**2 > OFFSET_STDS**2 * variance, mean, 0)
 
 
 def _two_pass(s: Array, a: Array) -> tuple[Array, Array]:
