@@ -90,7 +90,9 @@ def batches_of(
 
 def known_length(x: Any) -> int | None:
     """How many samples x has, or None where it is a stream of batches."""
-    return None if _is_stream(x) else int(np.shape(x)[0])
+    if _is_stream(x):
+        return None
+    return len(x) if isinstance(x, Sequence) else int(np.shape(x)[0])  # a list is not made an array for this
 
 
 def joined(batches: Iterator[Samples], size: int) -> Iterator[tuple[Samples, list[Samples]]]:

@@ -161,8 +161,8 @@ def collect_moments(
     arrays is passed as `iter(list)`.  `n_samples` is how many samples are expected, if that is known.
     `metric` is "output", "softmax", "fisher", "loss" (the first-order change of `loss` at targets `y`) or a
     callable from outputs (N, K) to cotangents (R, N, K).  The result depends on `batch_size` by rounding only; by
-    default it takes about 100 MB beside x, or some times as much as the network if that is more.  With threadpoolctl
-    and two or four threads of BLAS, blocks of a batch are done side by side, while BLAS has one thread.
+    default it is four blocks of about 28 MB each, or of the network's size if that is more.  With threadpoolctl and
+    two or four threads of BLAS, its blocks are done side by side, while BLAS has one thread.
 
     Raises ValueError for bad input and for an overflow.  From a batch on it is a `BatchError`, which has the number
     of the batch and the `moments` of those before it: save them, and merge them with those of the rest.
