@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -95,8 +96,8 @@ def known_length(x: Any) -> int | None:
     return len(x) if isinstance(x, Sequence) else int(np.shape(x)[0])  # a list is not made an array for this
 
 
-def joined(batches: Iterator[Samples], size: int) -> Iterator[tuple[Samples, list[Samples]]]:
-    """Consecutive batches as one of at least half of `size` samples, and those that it was joined from.
+def joined(batches: Iterator[Samples], size: int) -> Iterator[tuple[Samples, list[slice]]]:
+    """Consecutive batches as one of at least half of `size` samples, and the rows of each of them in it.
 
     Merging moments costs some passes over all weights, for a small batch more than the batch itself.
     Where a batch fails to come, those before it come first.
@@ -110,12 +111,13 @@ def joined(batches: Iterator[Samples], size: int) -> Iterator[tuple[Samples, lis
             enough = 2 * n_samples >= size
             group.append(batch if enough else _copy(batch))  # the reader may reuse its buffer for the next one
             if enough:
-                yield _concatenated(group), group
-                group, n_samples = [], 0
+                whole, group, n_samples = _concatenated(group), [], 0
+                yield whole
+                del whole  # before the next ones come
     except Exception as error:
         failure = error
     if group:
-        yield _concatenated(group), group
+        yield _concatenated(group)
     if failure is not None:
         raise failure
 
@@ -151,9 +153,11 @@ def _copy(batch: Samples) -> Samples:
     return Samples(batch.x.copy(), batch.weight.copy(), None if batch.y is None else batch.y.copy())
 
 
-def _concatenated(group: list[Samples]) -> Samples:
+def _concatenated(group: list[Samples]) -> tuple[Samples, list[slice]]:
     if len(group) == 1:
-        return group[0]
+        return group[0], [slice(None)]
     ys = [batch.y for batch in group if batch.y is not None]
     y = np.concatenate(ys) if len(ys) == len(group) else None  # a metric that needs targets has had all checked
-    return Samples(np.concatenate([b.x for b in group]), np.concatenate([b.weight for b in group]), y)
+    whole = Samples(np.concatenate([b.x for b in group]), np.concatenate([b.weight for b in group]), y)
+    ends = [0, *accumulate(len(batch) for batch in group)]
+    return whole, [slice(*rows) for rows in pairwise(ends)]

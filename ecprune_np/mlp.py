@@ -15,6 +15,7 @@ import numpy.typing as npt
 from . import _checks
 from ._files import load_arrays, save_arrays
 from .activations import ACTIVATIONS, Activation
+from .scratch import Scratch
 
 Array = npt.NDArray[Any]
 
@@ -190,12 +191,13 @@ def forward(mlp: MLP, x: npt.ArrayLike) -> Trace:
     return unchecked_forward(mlp, _checks.samples("x", x, mlp.sizes[0], mlp.dtype))
 
 
-def unchecked_forward(mlp: MLP, a: Array) -> Trace:
-    """`forward` of samples that have been checked."""
+def unchecked_forward(mlp: MLP, a: Array, scratch: Scratch | None = None) -> Trace:
+    """`forward` of samples that have been checked; with scratch, its preactivations are there."""
     inputs, preactivations = [], []
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # overflow is raised below
         for l, (weights, biases) in enumerate(zip(mlp.weights, mlp.biases)):
-            z = a @ weights.T
+            out = None if scratch is None else scratch.array(f"preactivations {l}", len(a), len(weights))
+            z = np.matmul(a, weights.T, out=out)
             z += biases
             inputs.append(a)
             preactivations.append(z)

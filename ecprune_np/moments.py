@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial, reduce
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +18,7 @@ from ._files import load_arrays, save_arrays
 from .batches import Batch, BatchError, Samples, batches_of, joined, known_length
 from .metrics import Metric, cotangents
 from .mlp import MLP, unchecked_forward
+from .scratch import Scratch
 from .sensitivities import weighted_sensitivities
 from .threads import Map, side_by_side
 
@@ -179,9 +180,11 @@ def moments_of_batches(
     """`collect_moments` of checked batches; raises a `BatchError` as it does."""
     moments: Moments | None = None
     number = seen = 0  # batches that are done, and their samples
-    several = min(size, n_samples or size) > _samples_per_block(mlp)  # else a block has BLAS's threads for itself
+    most = min(size, n_samples or size)  # samples at a time
+    several = most > _samples_per_block(mlp)  # else a block has BLAS's threads for itself
+    scratch = Scratch(3 * sum(mlp.sizes) * min(most, _samples_per_block(mlp)), mlp.dtype)  # all but the activations
     with side_by_side(BLOCKS if several and not callable(metric) else 1) as map_blocks:  # it may not be thread-safe
-        at_once = partial(_moments_at_once, mlp, metric, loss, map_blocks)
+        at_once = partial(_moments_at_once, mlp, metric, loss, map_blocks, scratch)
         try:
             for part, n_batches, n in _parts(at_once, batches, size):
                 moments = part if moments is None else moments if part is None else moments.merge(part)
@@ -220,16 +223,18 @@ def _parts(
     at_once: Callable[[Samples], Moments], batches: Iterator[Samples], size: int
 ) -> Iterator[tuple[Moments | None, int, int]]:
     """The moments of batches, how many batches they are of, and samples; None where all weights are zero."""
-    for samples, group in joined(batches, size):
+    for samples, rows_of_batches in joined(batches, size):
         try:
             whole = _moments_of(at_once, samples, size)
         except Exception:
-            if len(group) == 1:
+            if len(rows_of_batches) == 1:
                 raise
-            for batch in group:  # one after the other, so that the first that fails is named
+            for rows in rows_of_batches:  # one after the other, so that the first that fails is named
+                batch = samples.rows(rows)
                 yield _moments_of(at_once, batch, size), 1, len(batch)
         else:
-            yield whole, len(group), len(samples)
+            yield whole, len(rows_of_batches), len(samples)
+        del samples  # before the next ones come
 
 
 def _moments_of(at_once: Callable[[Samples], Moments], samples: Samples, size: int) -> Moments | None:
@@ -239,53 +244,67 @@ def _moments_of(at_once: Callable[[Samples], Moments], samples: Samples, size: i
     return reduce(Moments.merge, moments) if moments else None
 
 
-def _moments_at_once(mlp: MLP, metric: Metric, loss: str, map_blocks: Map, samples: Samples) -> Moments:
+def _moments_at_once(
+    mlp: MLP, metric: Metric, loss: str, map_blocks: Map, scratch: Scratch, samples: Samples
+) -> Moments:
     """The moments of samples that pass through the network in blocks of about the same size, their sums added up."""
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", under="ignore"):
         total_weight = samples.weight.sum()
+        shares = replace(samples, weight=samples.weight / total_weight)
     if not total_weight < np.inf:  # of batches that were joined; each one's has been checked
         raise ValueError(f"sample_weight: expected a finite sum, got {total_weight}")
     some = samples.x[:: -(-len(samples) // REFERENCE_SAMPLES)]
-    n_pairs = -(-len(samples) // (2 * _samples_per_block(mlp)))
-    n_blocks = 2 * n_pairs if len(samples) > _samples_per_block(mlp) else 1  # even, for two threads
-    ends = [len(samples) * k // n_blocks for k in range(n_blocks + 1)]
-    blocks = [samples.rows(slice(*rows)) for rows in pairwise(ends)]
     references = [_reference(a) for a in unchecked_forward(mlp, some).inputs]
-    parts = list(map_blocks(partial(_block, mlp, metric, loss, references, total_weight), blocks))
-    sums, sensitivities = parts[0][0], [s for _, s in parts]
+    s = [scratch.array(f"sensitivities {l}", len(samples), n) for l, n in enumerate(mlp.sizes[1:])]
+    blocks = _blocks(len(samples), _samples_per_block(mlp))
+    s_of_blocks = [[layer[rows] for layer in s] for rows in blocks]
+    sums_of_block = partial(_sums_of_block, mlp, metric, loss, references, scratch)
+    sums = reduce(_added, map_blocks(sums_of_block, map(shares.rows, blocks), s_of_blocks))
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # overflow is raised below
-        for more, _ in parts[1:]:
-            for layer, part in zip(sums, more):
-                layer.add(part)
-        layers = tuple(_layer_moments(mlp, l, samples.x, sums[l], sensitivities) for l in range(mlp.n_layers))
+        layers = tuple(_layer_moments(mlp, l, samples.x, sums[l], s[l]) for l in range(mlp.n_layers))
     _checks.no_overflow("moments", [m.variance for m in layers])
     return Moments(layers, len(samples), float(total_weight))
 
 
-def _block(
-    mlp: MLP, metric: Metric, loss: str, references: list[Array], total_weight: float, block: Samples
-) -> tuple[list[_Sums], list[Array]]:
-    """A block's sums and its weighted sensitivities, layer by layer."""
-    trace = unchecked_forward(mlp, block.x)
+def _blocks(n_samples: int, most: int) -> list[slice]:
+    """The rows of blocks that have at most so many samples: one, or an even number, for two threads."""
+    n_blocks = 1 if n_samples <= most else 2 * -(-n_samples // (2 * most))
+    ends = [n_samples * k // n_blocks for k in range(n_blocks + 1)]
+    return [slice(*rows) for rows in pairwise(ends)]
+
+
+def _sums_of_block(
+    mlp: MLP, metric: Metric, loss: str, references: list[Array], scratch: Scratch, block: Samples, s: list[Array]
+) -> list[_Sums]:
+    """A block's sums layer by layer, and its weighted sensitivities into s; its weights are shares of the total."""
+    trace = unchecked_forward(mlp, block.x, scratch)
     c = cotangents(metric, trace.outputs, block.y, loss)
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # the moments are checked for overflow
-        s = weighted_sensitivities(mlp, trace, c, block.weight / total_weight)
-        return [_Sums.of(*layer) for layer in zip(s, trace.inputs, references)], s
+        weighted_sensitivities(mlp, trace, c, block.weight, scratch, s)
+        return [_Sums.of(*layer, scratch) for layer in zip(s, trace.inputs, references)]
 
 
-def _layer_moments(mlp: MLP, l: int, x: Array, sums: _Sums, sensitivities: list[list[Array]]) -> LayerMoments:
+def _layer_moments(mlp: MLP, l: int, x: Array, sums: _Sums, sensitivities: Array) -> LayerMoments:
     """Layer l's moments from its sums, and from the samples x once more where their difference cancels (EC-7.3)."""
     offset, variance = sums.mean_and_variance()
     cancelled = variance < CANCELLATION * sums.second
     neurons = np.flatnonzero(cancelled.any(axis=1))
     if len(neurons) > 0:
-        s = np.concatenate([block[l][:, neurons] for block in sensitivities])
+        s = sensitivities[:, neurons]
         seen = s.any(axis=1)  # mostly few: such a neuron is silent but on some samples
         centred = unchecked_forward(mlp, x[seen]).inputs[l] - sums.reference
         for i, s_i in zip(neurons, s[seen].T):
             columns = cancelled[i]
             offset[i, columns], variance[i, columns] = _two_pass(s_i, centred[:, columns])
     return LayerMoments(sums.sensitivity, sums.reference, offset, variance)
+
+
+def _added(sums: list[_Sums], more: list[_Sums]) -> list[_Sums]:
+    """The sums with those over more samples added to them, layer by layer."""
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # the moments are checked for overflow
+        for layer, part in zip(sums, more):
+            layer.add(part)
+    return sums
 
 
 @dataclass
@@ -298,10 +317,11 @@ class _Sums:
     second: Array
 
     @classmethod
-    def of(cls, s: Array, a: Array, reference: Array) -> _Sums:
+    def of(cls, s: Array, a: Array, reference: Array, scratch: Scratch) -> _Sums:
         """The sums over samples with the weighted sensitivities s (N, n_l) and the inputs a (N, n_{l-1})."""
         centred = a - reference if reference.any() else a
-        return cls(reference, np.ones(len(s), s.dtype) @ s, s.T @ centred, s.T @ np.square(centred))
+        squares = np.square(centred, out=scratch.array("squares", *a.shape))
+        return cls(reference, np.ones(len(s), s.dtype) @ s, s.T @ centred, s.T @ squares)
 
     def add(self, other: _Sums) -> None:
         """Add the sums over more samples."""

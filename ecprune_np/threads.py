@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
-Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
+Map = Callable[..., Iterable[Any]]  # Python's, or one like it
 
 _BLAS = threading.Lock()  # held by whoever has set BLAS's threads, which are those of the whole process
 
@@ -31,9 +31,24 @@ def side_by_side(n_items: int) -> Iterator[Map]:
         return
     try:
         with blas.limit(limits=1), ThreadPoolExecutor(n_threads) as pool:
-            yield pool.map
+            yield partial(_map_on, pool)
     finally:
         _BLAS.release()
+
+
+def _map_on(pool: Executor, function: Callable[..., Any], *iterables: Iterable[Any]) -> Iterator[Any]:
+    """`map` on a pool's threads, all items at once; where one fails, no other is at work any more when it is said.
+
+    The error may be followed by another attempt, in the same memory.
+    """
+    futures = [pool.submit(function, *items) for items in zip(*iterables)]
+    try:
+        for future in futures:
+            yield future.result()
+    finally:
+        for future in futures:
+            future.cancel()
+        wait(futures)
 
 
 @cache

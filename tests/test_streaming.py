@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import tracemalloc
+import warnings
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -19,6 +21,7 @@ from ecprune_np.batches import Batch, BatchError
 from ecprune_np.comparison import worst_error
 from ecprune_np.losses import targets
 from ecprune_np.metrics import cotangents
+from ecprune_np.scratch import Scratch
 from ecprune_np.sensitivities import weighted_sensitivities
 
 D = make([3, 4, 2], n_samples=20)
@@ -64,7 +67,8 @@ def test_sensitivities_are_squares_of_the_pullback(d: Drawn, metric: str, rows: 
     with pytest.MonkeyPatch.context() as patch:
         row_bytes = len(c) * max(d.mlp.sizes[1:]) * d.mlp.dtype.itemsize
         patch.setattr("ecprune_np.sensitivities.SLAB_BYTES", rows * row_bytes)
-        sensitivities = weighted_sensitivities(d.mlp, trace, c, d.sample_weight)
+        sensitivities = [np.empty_like(z) for z in trace.preactivations]
+        weighted_sensitivities(d.mlp, trace, c, d.sample_weight, Scratch(0, d.mlp.dtype), sensitivities)
     for s, g in zip(sensitivities, ec.pullback(d.mlp, trace, c)):
         expected = d.sample_weight[:, np.newaxis] * (g**2).sum(axis=0)
         np.testing.assert_allclose(s, expected, rtol=1e-12, atol=1e-300)
@@ -78,6 +82,25 @@ def test_a_plain_array_is_a_batch_and_a_reader_may_reuse_its_buffer() -> None:
             yield buffer
 
     assert distance(ec.collect_moments(D.mlp, reader()), ec.collect_moments(D.mlp, D.x + 100), D.mlp) < 1e-12
+
+
+def test_what_is_done_is_let_go_before_the_next_batch_comes() -> None:
+    batch = np.random.default_rng(0).random((200, 1000))
+    in_use = []
+
+    def reader() -> Iterator[np.ndarray]:
+        for _ in range(6):
+            in_use.append(tracemalloc.get_traced_memory()[0])
+            yield batch + 1
+
+    tracemalloc.start()
+    try:
+        ec.collect_moments(ec.MLP.initialize([1000, 4, 2]), reader(), batch_size=800)  # joined in pairs
+    finally:
+        tracemalloc.stop()
+    for number in (2, 4):
+        kept = (in_use[number] - in_use[0]) / batch.nbytes
+        assert kept < 1.5, f"{kept} batches are kept when batch {number} is read"  # the reader's last one is
 
 
 def test_the_length_of_a_stream_is_that_of_its_batches() -> None:
@@ -98,9 +121,9 @@ def test_small_batches_are_joined(length: int, joined: int, monkeypatch: pytest.
     """To at least half a batch, in which a merge costs little."""
     seen: list[int] = []
 
-    def spied(mlp: ec.MLP, trace: ec.Trace, c: np.ndarray, share: np.ndarray) -> list[np.ndarray]:
+    def spied(mlp: ec.MLP, trace: ec.Trace, c: np.ndarray, share: np.ndarray, *rest: Any) -> None:
         seen.append(len(share))
-        return weighted_sensitivities(mlp, trace, c, share)
+        weighted_sensitivities(mlp, trace, c, share, *rest)
 
     monkeypatch.setattr("ecprune_np.moments.weighted_sensitivities", spied)
     moments = ec.collect_moments(D.mlp, batches_of(D, length), loss="cross_entropy", batch_size=10)
@@ -117,8 +140,11 @@ def test_batches_that_fail_together_are_done_one_by_one() -> None:
 
     moments = ec.collect_moments(D.mlp, (D.x[k : k + 5] for k in range(0, 20, 5)), small_only)
     assert distance(moments, ec.collect_moments(D.mlp, D.x), D.mlp) < 1e-12
-    with np.errstate(over="ignore"), pytest.raises(BatchError, match=r"finite sum of weights.*, in batch 1") as caught:
-        ec.collect_moments(D.mlp, iter([Batch(D.x[:1], [1e308]), Batch(D.x[1:2], [1e308])]))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        with pytest.raises(BatchError, match=r"finite sum of weights.*, in batch 1") as caught:
+            ec.collect_moments(D.mlp, iter([Batch(D.x[:1], [1e308]), Batch(D.x[1:2], [1e308])]))
+    assert said == [], [str(warning.message) for warning in said]
     assert caught.value.moments is not None and caught.value.moments.total_weight == 1e308
 
 

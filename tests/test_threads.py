@@ -80,6 +80,25 @@ def test_items_are_done_at_the_same_time_and_come_in_order() -> None:
         assert list(apply(task, range(4))) == [0, 1, 2, 3]
 
 
+def test_an_error_comes_when_nothing_is_at_work_any_more() -> None:
+    """What is tried next may use the same memory."""
+    together, done = threading.Barrier(2, timeout=60), []
+
+    def task(item: int) -> None:
+        if item < 2:
+            together.wait()
+        if item == 0:
+            raise MemoryError
+        done.append(sum(range(2_000_000)) if item == 1 else 0)
+
+    with blas(2), side_by_side(4) as apply:
+        with pytest.raises(MemoryError):
+            list(apply(task, range(4)))
+        n_done = len(done)
+        assert 1 <= n_done <= 3
+    assert len(done) == n_done, "some went on after the error"
+
+
 @pytest.mark.parametrize(("n_threads", "n_items"), [(1, 4), (3, 4), (8, 4), (2, 1)])
 def test_blas_is_left_alone_where_items_cannot_be_dealt_out_evenly(n_threads: int, n_items: int) -> None:
     with blas(n_threads) as stand_in, side_by_side(n_items) as apply:
@@ -100,8 +119,9 @@ def test_blas_gets_its_threads_back_after_a_failure() -> None:
             with pytest.raises(ec.BatchError, match=r"overflow in layer 0 .*, in batch 1") as caught:
                 ec.collect_moments(mlp, iter([good, bad]))
             assert caught.value.moments is not None and caught.value.moments.n_samples == 20
+            assert moments_are_equal(caught.value.moments, ec.collect_moments(mlp, iter([good])))
             assert stand_in.n_threads == 2
-        assert stand_in.limited == 2
+        assert stand_in.limited == 4
 
 
 def test_without_threadpoolctl_blocks_are_done_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,15 +180,21 @@ def test_an_overflow_in_a_thread_is_named_and_does_not_warn() -> None:
         ec.collect_moments(D.mlp, 1e200 * D.x)
 
 
+def test_an_overflow_of_the_sum_over_blocks_is_named_and_does_not_warn() -> None:
+    mlp = ec.MLP([[[1.0]], [[2.0]]], [[0.0], [0.0]], "identity")
+    with blas(1, samples_per_block=1), pytest.raises(ValueError, match="moments: overflow in layer 0"):
+        ec.collect_moments(mlp, [[7e153], [-7e153]])  # each of them has 0.5 · 2² · 7e153², about 1e308
+
+
 @pytest.mark.parametrize(
     ("samples_per_block", "n_blocks"), [(30, 1), (20, 1), (19, 2), (10, 2), (9, 4), (6, 4), (4, 6)]
 )
 def test_blocks_come_in_pairs_and_are_no_larger_than_they_may(samples_per_block: int, n_blocks: int) -> None:
     sizes = []
 
-    def spied(mlp: ec.MLP, trace: ec.Trace, c: np.ndarray, share: np.ndarray) -> list[np.ndarray]:
+    def spied(mlp: ec.MLP, trace: ec.Trace, c: np.ndarray, share: np.ndarray, *rest: Any) -> None:
         sizes.append(len(share))
-        return weighted_sensitivities(mlp, trace, c, share)
+        weighted_sensitivities(mlp, trace, c, share, *rest)
 
     with pytest.MonkeyPatch.context() as patch, blas(1, samples_per_block):
         patch.setattr("ecprune_np.moments.weighted_sensitivities", spied)
