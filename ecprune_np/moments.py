@@ -25,7 +25,7 @@ from .threads import Map, side_by_side
 Array = npt.NDArray[Any]
 
 BLOCK_BYTES = 28 * 2**20  # what a block of samples takes at a time, so that most of it stays in the cache
-BLOCKS = 4  # in a batch, where no batch size is given
+BLOCKS = 8  # in a batch, where no batch size is given
 REFERENCE_SAMPLES = 64  # how many of a batch say where a column lies
 OFFSET_STDS = 4  # a column is centred where its mean is this many standard deviations from zero
 CANCELLATION = 1e-6  # where the one-pass variance keeps less of the square, two passes replace it
@@ -162,7 +162,7 @@ def collect_moments(
     arrays is passed as `iter(list)`.  `n_samples` is how many samples are expected, if that is known.
     `metric` is "output", "softmax", "fisher", "loss" (the first-order change of `loss` at targets `y`) or a
     callable from outputs (N, K) to cotangents (R, N, K).  The result depends on `batch_size` by rounding only; by
-    default it is four blocks of about 28 MB each, or of the network's size if that is more.  With threadpoolctl and
+    default it is eight blocks of about 28 MB each, or of the network's size if that is more.  With threadpoolctl and
     two or four threads of BLAS, its blocks are done side by side, while BLAS has one thread.
 
     Raises ValueError for bad input and for an overflow.  From a batch on it is a `BatchError`, which has the number

@@ -12,7 +12,7 @@ from .scratch import Scratch
 
 Array = npt.NDArray[Any]
 
-SLAB_BYTES = 2**22  # what the pullback to one layer takes at a time, so that it stays near a core
+SLAB_BYTES = 2**21  # what the pullback to one layer takes at a time, so that it stays near a core
 
 
 def weighted_sensitivities(
