@@ -96,19 +96,22 @@ def known_length(x: Any) -> int | None:
     return len(x) if isinstance(x, Sequence) else int(np.shape(x)[0])  # a list is not made an array for this
 
 
-def joined(batches: Iterator[Samples], size: int) -> Iterator[tuple[Samples, list[slice]]]:
+def joined(
+    batches: Iterator[Samples], size: int, n_expected: int | None = None
+) -> Iterator[tuple[Samples, list[slice]]]:
     """Consecutive batches as one of at least half of `size` samples, and the rows of each of them in it.
 
-    Merging moments costs some passes over all weights, for a small batch more than the batch itself.
-    Where a batch fails to come, those before it come first.
+    Merging moments costs some passes over all weights, for a small batch more than the batch itself.  The last one,
+    which may be smaller, is known by the number of samples in all.  Where a batch fails to come, those before it
+    come first.
     """
     group: list[Samples] = []
-    n_samples = 0
+    n_samples = n_all = 0  # in the group; in all
     failure: Exception | None = None
     try:
         for batch in batches:
-            n_samples += len(batch)
-            enough = 2 * n_samples >= size
+            n_samples, n_all = n_samples + len(batch), n_all + len(batch)
+            enough = 2 * n_samples >= size or n_all == n_expected
             group.append(batch if enough else _copy(batch))  # the reader may reuse its buffer for the next one
             if enough:
                 whole, group, n_samples = _concatenated(group), [], 0

@@ -186,7 +186,7 @@ def moments_of_batches(
     with side_by_side(BLOCKS if several and not callable(metric) else 1) as map_blocks:  # it may not be thread-safe
         at_once = partial(_moments_at_once, mlp, metric, loss, map_blocks, scratch)
         try:
-            for part, n_batches, n in _parts(at_once, batches, size):
+            for part, n_batches, n in _parts(at_once, batches, size, n_samples):
                 moments = part if moments is None else moments if part is None else moments.merge(part)
                 number, seen = number + n_batches, seen + n
             if seen == 0 or n_samples not in (None, seen):
@@ -220,10 +220,10 @@ def _samples_per_block(mlp: MLP) -> int:
 
 
 def _parts(
-    at_once: Callable[[Samples], Moments], batches: Iterator[Samples], size: int
+    at_once: Callable[[Samples], Moments], batches: Iterator[Samples], size: int, n_samples: int | None
 ) -> Iterator[tuple[Moments | None, int, int]]:
     """The moments of batches, how many batches they are of, and samples; None where all weights are zero."""
-    for samples, rows_of_batches in joined(batches, size):
+    for samples, rows_of_batches in joined(batches, size, n_samples):
         try:
             whole = _moments_of(at_once, samples, size)
         except Exception:

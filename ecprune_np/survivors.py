@@ -35,7 +35,7 @@ def scores_of_survivors(
     survivors = mlp.replace(weights, [b[above] for b, above in zip(mlp.biases, reaching[1:])])
     size = samples_per_batch(survivors, batch_size)
     batches = batches_of(mlp, x, metric, sample_weight, y, loss, size)
-    left = (replace(batch, x=batch.x[:, reaching[0]]) for batch in batches)
+    left = (replace(batch, x=batch.x.compress(reaching[0], axis=1)) for batch in batches)  # row by row, as x is
     moments = moments_of_batches(survivors, left, metric, loss, size, known_length(x))
     scores = elimination_compensation(survivors, moments)
     importance, bias_shift = [np.zeros_like(w) for w in mlp.weights], [np.zeros_like(w) for w in mlp.weights]

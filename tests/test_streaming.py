@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from networks import METRICS, Drawn, make, networks
 
 import ecprune_np as ec
-from ecprune_np.batches import Batch, BatchError
+from ecprune_np.batches import Batch, BatchError, Samples, joined
 from ecprune_np.comparison import worst_error
 from ecprune_np.losses import targets
 from ecprune_np.metrics import cotangents
@@ -116,8 +116,8 @@ def test_the_length_of_a_stream_is_that_of_its_batches() -> None:
     assert distance(ec.collect_moments(D.mlp, Loader()), ec.collect_moments(D.mlp, D.x), D.mlp) < 1e-12
 
 
-@pytest.mark.parametrize(("length", "joined"), [(1, 4), (2, 4), (3, 4), (5, 4), (10, 2), (20, 2)])
-def test_small_batches_are_joined(length: int, joined: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("length", "n_joined"), [(1, 4), (2, 4), (3, 4), (5, 4), (10, 2), (20, 2)])
+def test_small_batches_are_joined(length: int, n_joined: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """To at least half a batch, in which a merge costs little."""
     seen: list[int] = []
 
@@ -129,7 +129,15 @@ def test_small_batches_are_joined(length: int, joined: int, monkeypatch: pytest.
     moments = ec.collect_moments(D.mlp, batches_of(D, length), loss="cross_entropy", batch_size=10)
     whole = ec.collect_moments(D.mlp, D.x, sample_weight=D.sample_weight, batch_size=100)
     assert distance(moments, whole, D.mlp) < 1e-12
-    assert len(seen) - 1 == joined, seen
+    assert len(seen) - 1 == n_joined, seen
+
+
+@pytest.mark.parametrize(("length", "size"), [(20, 100), (8, 10)])
+def test_the_last_batch_of_so_many_samples_is_not_copied(length: int, size: int) -> None:
+    batches = [Samples(x, np.ones(len(x)), None) for x in (D.x[k : k + length] for k in range(0, 20, length))]
+    for n_expected, shared in ((20, True), (None, False)):
+        *_, (last, _) = joined(iter(batches), size, n_expected)
+        assert len(last) < size / 2 and np.shares_memory(last.x, D.x) == shared
 
 
 def test_batches_that_fail_together_are_done_one_by_one() -> None:
