@@ -96,9 +96,7 @@ def known_length(x: Any) -> int | None:
     return len(x) if isinstance(x, Sequence) else int(np.shape(x)[0])  # a list is not made an array for this
 
 
-def joined(
-    batches: Iterator[Samples], size: int, n_expected: int | None = None
-) -> Iterator[tuple[Samples, list[slice]]]:
+def joined(batches: Iterator[Samples], size: int, n_expected: int | None) -> Iterator[tuple[Samples, list[slice]]]:
     """Consecutive batches as one of at least half of `size` samples, and the rows of each of them in it.
 
     Merging moments costs some passes over all weights, for a small batch more than the batch itself.  The last one,

@@ -181,8 +181,9 @@ def moments_of_batches(
     moments: Moments | None = None
     number = seen = 0  # batches that are done, and their samples
     most = min(size, n_samples or size)  # samples at a time
-    several = most > _samples_per_block(mlp)  # else a block has BLAS's threads for itself
-    scratch = Scratch(3 * sum(mlp.sizes) * min(most, _samples_per_block(mlp)), mlp.dtype)  # all but the activations
+    per_block = min(most, _samples_per_block(mlp))
+    several = most > per_block  # else a block has BLAS's threads for itself
+    scratch = Scratch(3 * sum(mlp.sizes) * per_block, mlp.dtype)  # all but the activations
     with side_by_side(BLOCKS if several and not callable(metric) else 1) as map_blocks:  # it may not be thread-safe
         at_once = partial(_moments_at_once, mlp, metric, loss, map_blocks, scratch)
         try:

@@ -15,7 +15,7 @@ ALIGNMENT = 64  # elements: arrays start at a cache line of their own
 
 
 class Scratch(threading.local):
-    """Arrays by name, each thread's own, in one piece of memory of `size` elements as long as it lasts.
+    """Arrays by name, each thread's own, in one piece of memory of `size` elements; those that do not fit, beside it.
 
     Freed after each block, it would go back to the system, which clears it page by page for the next one.
     """
