@@ -2,27 +2,48 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Sequence
 from numbers import Integral, Real
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from ._types import Array, Masks
+
+Name = TypeVar("Name", bound=str)
 DTypes = (np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.longdouble))
+
+
+def dense(name: str, value: Any) -> None:
+    """Raise for a sparse array, and for one with masked entries, which an array cannot express."""
+    if hasattr(value, "toarray"):
+        raise TypeError(f"{name}: expected a dense array, got {type(value).__name__}; its toarray() makes one")
+    if np.ma.is_masked(value):
+        raise ValueError(f"{name}: expected no masked entries, got {value.mask.sum()} of them; fill or drop them")
+
+
+def as_array(name: str, value: Any) -> Array:
+    """`value` as an array of whatever it holds; raises where it is none, as a list of rows of unlike length."""
+    dense(name, value)
+    try:
+        return np.asarray(value)
+    except Exception as error:  # NumPy's, or that of an object which says that it can be an array
+        raise ValueError(f"{name}: expected an array, got {type(value).__name__} ({_one_line(error)})") from error
 
 
 def real_array(name: str, value: Any, dtype: Any = None) -> Array:
     """`value` as an array of finite reals, cast to `dtype` or, without one, to the dtype that computes."""
-    array = np.asarray(value)
-    if array.dtype.kind in "iu":
-        array = array.astype(np.float64 if dtype is None else dtype)
+    array = as_array(name, value)
+    if array.dtype.kind in "iu" or (dtype is not None and array.dtype in (np.float16, np.bool_)):
+        array = array.astype(np.float64 if dtype is None else dtype)  # by value
     if array.dtype not in DTypes:
-        raise TypeError(f"{name}: expected float32, float64, longdouble or integers, got {array.dtype}")
+        came = type(value).__name__ if array.dtype == object else array.dtype
+        raise TypeError(f"{name}: expected float32, float64, longdouble or integers, got {came}")
     given = array
     if dtype is not None:
-        with np.errstate(over="ignore"):  # reported just below
+        with overflow_raised_later():
             array = array.astype(dtype, copy=False)
     all_finite(name, given, array)
     return array
@@ -31,7 +52,7 @@ def real_array(name: str, value: Any, dtype: Any = None) -> Array:
 def all_finite(name: str, given: Array, cast: Array, first_row: int = 0) -> None:
     """Raise where `cast`, which is `given` in another dtype, is not finite; rows are counted from `first_row`."""
     flat = cast.ravel("K")
-    with np.errstate(over="ignore", invalid="ignore"):
+    with overflow_raised_later():
         if np.isfinite(flat @ flat):  # one fast pass: a sum of squares hides nothing that is not finite
             return
     finite = np.isfinite(cast)
@@ -60,20 +81,20 @@ def sample_weights(value: Any, n_samples: int, dtype: Any) -> Array:
     if (array < 0).any():
         index = int(np.argmax(array < 0))
         raise ValueError(f"sample_weight: expected no negative weight, got {array[index]} at [{index}]")
-    with np.errstate(over="ignore"):
+    with overflow_raised_later():
         total = array.sum()
     if not 0 < total < np.inf:
         raise ValueError(f"sample_weight: expected a positive, finite sum, got {total}")
     return array
 
 
-def one_of(name: str, value: Any, choices: Collection[str]) -> str:
+def one_of(name: str, value: Any, choices: Collection[Name]) -> Name:
     """`value` if it is one of the names."""
     if not isinstance(value, str):
         raise TypeError(f"{name}: expected a name, got {type(value).__name__}")
     if value not in choices:
         raise ValueError(f"{name}: expected one of {', '.join(choices)}, got {value!r}")
-    return value
+    return value  # type: ignore[return-value]  # it is equal to one of them
 
 
 def integer(name: str, value: Any, minimum: int) -> int:
@@ -111,9 +132,9 @@ def per_layer(name: str, value: Any, shapes: Sequence[tuple[int, ...]], dtype: A
     return arrays
 
 
-def boolean_masks(value: Any, shapes: Sequence[tuple[int, ...]]) -> tuple[npt.NDArray[np.bool_], ...]:
+def boolean_masks(value: Any, shapes: Sequence[tuple[int, ...]]) -> Masks:
     """`masks` as one boolean array a layer, True = kept."""
-    masks = tuple(np.asarray(m) for m in sequence("masks", value))
+    masks = tuple(as_array(f"masks[{l}]", mask) for l, mask in enumerate(sequence("masks", value)))
     if len(masks) != len(shapes):
         raise ValueError(f"masks: expected {len(shapes)} layers, got {len(masks)}")
     for l, (mask, shape) in enumerate(zip(masks, shapes)):
@@ -124,9 +145,33 @@ def boolean_masks(value: Any, shapes: Sequence[tuple[int, ...]]) -> tuple[npt.ND
     return masks
 
 
+def float_type(name: str, value: Any) -> np.dtype[Any]:
+    """`value` as one of the dtypes that compute."""
+    try:
+        dtype = np.dtype(value)
+    except TypeError:
+        dtype = np.dtype(object)
+    if value is None or dtype not in DTypes:
+        came = value if isinstance(value, (str, type, np.dtype)) else type(value).__name__
+        raise TypeError(f"{name}: expected float32, float64 or longdouble, got {came}")
+    checked: np.dtype[Any] = dtype
+    return checked
+
+
+def path(name: str, value: Any) -> Path:
+    """`value` as the path of a file."""
+    if not isinstance(value, (str, os.PathLike)):
+        raise TypeError(f"{name}: expected the path of a file, got {type(value).__name__}")
+    return Path(value)
+
+
 def formats(arrays: Sequence[Array]) -> list[tuple[tuple[int, ...], str]]:
     """The shape and dtype of each array, to be compared and shown."""
     return [(array.shape, str(array.dtype)) for array in arrays]
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def sequence(name: str, value: Any) -> Sequence[Any]:
@@ -141,6 +186,33 @@ def frozen(array: Array) -> Array:
     copy = np.array(array, order="C")
     copy.flags.writeable = False
     return copy
+
+
+def layer_shapes(weights: Sequence[Array], biases: Sequence[Array]) -> None:
+    """Raise unless weights (n_l, n_{l-1}) and biases (n_l,) fit together, layer by layer."""
+    if len(weights) == 0:
+        raise ValueError("weights: expected at least one layer, got none")
+    if len(biases) != len(weights):
+        raise ValueError(f"biases: expected {len(weights)} layers as in weights, got {len(biases)}")
+    for l, (w, b) in enumerate(zip(weights, biases)):
+        if w.ndim != 2 or 0 in w.shape:
+            raise ValueError(f"weights[{l}]: expected shape (n_out, n_in) with no zero, got {w.shape}")
+        if l > 0 and w.shape[1] != len(weights[l - 1]):
+            raise ValueError(f"weights[{l}]: expected {len(weights[l - 1])} columns, got {w.shape[1]}")
+        if b.shape != (len(w),):
+            raise ValueError(f"biases[{l}]: expected shape ({len(w)},), got {b.shape}")
+
+
+def without_effect(**given: tuple[Any, str]) -> None:
+    """Raise for an argument, name=(value, why), that is not None though nothing would come of it."""
+    for name, (value, why) in given.items():
+        if value is not None:
+            raise ValueError(f"{name}: expected none, for it has no effect {why}; got {value!r}")
+
+
+def overflow_raised_later() -> np.errstate:
+    """A context where overflow, and what follows from it, is silent: a check of the results names its place."""
+    return np.errstate(over="ignore", invalid="ignore", under="ignore")
 
 
 def no_overflow(what: str, arrays: Sequence[Array]) -> None:

@@ -15,18 +15,35 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from . import _checks
+from ._types import ActivationName, Array
 
 LEAKY_SLOPE = 0.01
 
 
 @dataclass(frozen=True)
 class Activation:
-    """An elementwise activation σ and its derivative σ', as functions of the preactivation z."""
+    """An elementwise activation σ and its derivative σ', as functions of the preactivation z.
 
-    name: str
+    Attributes
+    ----------
+    name : str
+        As `MLP` takes it.
+    value : callable
+        σ(z), of any shape and of the dtype of z; z may be complex.
+    derivative : callable
+        σ'(z), for real z.
+
+    Examples
+    --------
+    >>> relu = ec.ACTIVATIONS["relu"]
+    >>> z = np.array([-1.0, 0.0, 2.0])
+    >>> relu.value(z), relu.derivative(z)
+    (array([0., 0., 2.]), array([0., 0., 1.]))
+    """
+
+    name: ActivationName
     value: Callable[[Array], Array]
     derivative: Callable[[Array], Array]
 
@@ -135,11 +152,11 @@ def gelu_derivative(z: Array) -> Array:
     """σ'(z) = Φ(z) + z φ(z) with the normal density φ(z) = e^(−z²/2)/√2π (EC-10.10)."""
     root_two_pi = np.sqrt(2 * _pi(z))
     scaled = z / np.sqrt(z.dtype.type(2))
-    with np.errstate(over="ignore"):  # a square that overflows has the density 0
+    with _checks.overflow_raised_later():  # a square that overflows has the density 0
         return _normal_distribution(z) + z * (np.exp(-(scaled**2)) / root_two_pi)
 
 
-ACTIVATIONS: dict[str, Activation] = {
+ACTIVATIONS: dict[ActivationName, Activation] = {
     a.name: a
     for a in (
         Activation("identity", identity, identity_derivative),
@@ -154,6 +171,24 @@ ACTIVATIONS: dict[str, Activation] = {
         Activation("gelu", gelu, gelu_derivative),
     )
 }
+
+
+def layer_names(
+    activation: ActivationName | tuple[ActivationName, ...], output_activation: ActivationName, n_layers: int
+) -> tuple[ActivationName, ...]:
+    """The name of each layer's activation, the last one's included."""
+    hidden = (activation,) * (n_layers - 1) if isinstance(activation, str) else activation
+    return (*hidden, output_activation)
+
+
+def hidden_names(given: Any, n_hidden: int) -> ActivationName | tuple[ActivationName, ...]:
+    """One name for all hidden layers, or one for each; those that are all the same are one."""
+    if not isinstance(given, (list, tuple)):
+        return _checks.one_of("activation", given, ACTIVATIONS)
+    names = tuple(_checks.one_of(f"activation[{l}]", name, ACTIVATIONS) for l, name in enumerate(given))
+    if len(names) != n_hidden:
+        raise ValueError(f"activation: expected one name, or one per hidden layer ({n_hidden}), got {len(names)}")
+    return names[0] if len(set(names)) == 1 else names
 
 
 def _below_zero(z: Array) -> Array:

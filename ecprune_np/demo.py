@@ -7,24 +7,26 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from . import _checks, criteria, oracle
 from ._files import save_json
+from ._types import Array, LossName, MetricName
 from .activations import ACTIVATIONS
-from .comparison import digits, scales, worst_error
+from .batch import Batch
 from .data import Dataset, load_dataset, load_digits
-from .losses import accuracy, mean_loss, targets
+from .error_analysis.comparison import digits, scales, worst_error
+from .evaluation import accuracy
+from .losses import mean_loss, targets
 from .mlp import MLP
-from .moments import Moments, collect_moments
+from .moments import Moments
 from .pruning import Pruned, prune, prune_iteratively
 from .scores import Scores, elimination_compensation
+from .streaming.collect import collect_moments
 from .training import train
 
-Array = npt.NDArray[Any]
 Item = TypeVar("Item")
 
 N_CHECKED = 32  # samples of the batch on which the oracles run
@@ -80,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
     """The demo; returns the exit code: 1 where the scores do not agree with an oracle."""
     sparsities = _sparsities(options.sparsities)
     data = load_digits() if options.data is None else load_dataset(options.data)
-    loss = "cross_entropy" if data.y_train.ndim == 1 and data.y_train.dtype.kind in "iu" else "mse"
+    loss: LossName = "cross_entropy" if data.y_train.ndim == 1 and data.y_train.dtype.kind in "iu" else "mse"
     if loss == "mse" and data.y_train.ndim == 1:
         data = Dataset(data.x_train, data.y_train[:, np.newaxis], data.x_test, data.y_test[:, np.newaxis])
     mlp = _trained(options, data, loss) if options.model is None else _loaded(options, data, loss)
@@ -135,7 +137,7 @@ def certified_digits(mlp: MLP, x: Array) -> str:
 
 
 def compare(
-    mlp: MLP, data: Dataset, loss: str, sparsities: list[float], seed: int
+    mlp: MLP, data: Dataset, loss: LossName, sparsities: list[float], seed: int
 ) -> tuple[Row, list[Row], dict[float, Pruned]]:
     """The dense network's row, one row a sparsity and method, and what EC iterative made of each sparsity.
 
@@ -151,7 +153,9 @@ def compare(
         "gradient magnitude": criteria.gradient_magnitude(mlp, x, y, loss),
         "random": criteria.random(mlp, seed),
     }
-    metrics = {"EC iterative": "output"} | ({"EC Fisher iterative": "fisher"} if loss == "cross_entropy" else {})
+    metrics: dict[str, MetricName] = {"EC iterative": "output"}
+    if loss == "cross_entropy":
+        metrics["EC Fisher iterative"] = "fisher"
     iterative: dict[float, Pruned] = {}
     rows = []
 
@@ -237,7 +241,7 @@ def epoch_progress(epochs: int) -> Callable[[int, float], None]:
     return report
 
 
-def _trained(options: argparse.Namespace, data: Dataset, loss: str) -> MLP:
+def _trained(options: argparse.Namespace, data: Dataset, loss: LossName) -> MLP:
     hidden = _integers("--hidden", options.hidden or "64,32")
     n_outputs = int(data.y_train.max()) + 1 if loss == "cross_entropy" else data.y_train.shape[1]
     sizes = [data.x_train.shape[1], *hidden, n_outputs]
@@ -255,7 +259,7 @@ def _trained(options: argparse.Namespace, data: Dataset, loss: str) -> MLP:
     )
 
 
-def _loaded(options: argparse.Namespace, data: Dataset, loss: str) -> MLP:
+def _loaded(options: argparse.Namespace, data: Dataset, loss: LossName) -> MLP:
     if options.hidden is not None:
         raise ValueError("--hidden: expected without --model, whose widths are given")
     mlp = MLP.load(options.model, options.activation)
@@ -267,8 +271,8 @@ def _loaded(options: argparse.Namespace, data: Dataset, loss: str) -> MLP:
     return mlp
 
 
-def _test(mlp: MLP, data: Dataset, loss: str) -> tuple[float, float | None]:
-    hits = accuracy(mlp, data.x_test, data.y_test) if loss == "cross_entropy" else None
+def _test(mlp: MLP, data: Dataset, loss: LossName) -> tuple[float, float | None]:
+    hits = accuracy(mlp, Batch(data.x_test, y=data.y_test)) if loss == "cross_entropy" else None
     return mean_loss(mlp, data.x_test, data.y_test, loss), hits
 
 

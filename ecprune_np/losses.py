@@ -13,24 +13,42 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _checks
+from ._frozen import Frozen
+from ._types import Array, LossName
 from .mlp import MLP, forward, pullback
 
-Array = npt.NDArray[Any]
 
+@dataclass(frozen=True, eq=False, repr=False)
+class Gradient(Frozen):
+    """∂loss/∂W^l and ∂loss/∂b^l, shaped as the network's weights and biases (EC-2.6).
 
-@dataclass(frozen=True, eq=False)
-class Gradient:
-    """∂loss/∂W^l and ∂loss/∂b^l, shaped as the network's `weights` and `biases`."""
+    Attributes
+    ----------
+    weights : tuple of L arrays (n_l, n_{l-1})
+        ∂loss/∂W^l.
+    biases : tuple of L arrays (n_l,)
+        ∂loss/∂b^l.
+
+    Examples
+    --------
+    >>> _, gradient = ec.loss_gradient(ec.MLP([[[2.0]]], [[0.0]]), [[1.0], [2.0]], [[3.0], [3.0]])
+    >>> gradient
+    Gradient(1 layers, 2 parameters)
+    """
 
     weights: tuple[Array, ...]
     biases: tuple[Array, ...]
+
+    def __repr__(self) -> str:
+        n_parameters = sum(a.size for a in (*self.weights, *self.biases))
+        return f"Gradient({len(self.weights)} layers, {n_parameters:,} parameters)"
 
 
 @dataclass(frozen=True)
 class Loss:
     """A sample's loss ℓ(f, y), shape (N,), and its derivative ∂ℓ/∂f, shape (N, K)."""
 
-    name: str
+    name: LossName
     value: Callable[[Array, Array], Array]
     derivative: Callable[[Array, Array], Array]
 
@@ -56,7 +74,7 @@ def cross_entropy_derivative(outputs: Array, y: Array) -> Array:
     return p * sum_of_others(y) - y * sum_of_others(p)
 
 
-LOSSES: dict[str, Loss] = {
+LOSSES: dict[LossName, Loss] = {
     loss.name: loss
     for loss in (
         Loss("mse", mse, mse_derivative),
@@ -82,15 +100,15 @@ def log_softmax(outputs: Array) -> Array:
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
-def targets(y: npt.ArrayLike, loss: str, n_samples: int, n_outputs: int, dtype: Any) -> Array:
+def targets(y: npt.ArrayLike, loss: LossName, n_samples: int, n_outputs: int, dtype: Any) -> Array:
     """`y` as target values or class probabilities, shape (N, K).
 
     For cross_entropy, integers of shape (N,) are class labels from 0 to K − 1.
     """
     _checks.one_of("loss", loss, LOSSES)
-    given = np.asarray(y)
+    given = _checks.as_array("y", y)
     if loss == "cross_entropy" and given.ndim == 1:
-        return _one_hot(given, n_samples, n_outputs, dtype)
+        return one_hot(given, n_samples, n_outputs, dtype)
     array = _checks.real_array("y", given, dtype)
     if array.shape != (n_samples, n_outputs):
         labels = f"({n_samples},) of labels or " if loss == "cross_entropy" else ""
@@ -98,25 +116,71 @@ def targets(y: npt.ArrayLike, loss: str, n_samples: int, n_outputs: int, dtype: 
     return array
 
 
-def mean_loss(mlp: MLP, x: npt.ArrayLike, y: npt.ArrayLike, loss: str = "mse") -> float:
-    """E[ℓ(f(x), y)], the mean over the samples (EC-2.4, EC-2.5)."""
+def mean_loss(mlp: MLP, x: npt.ArrayLike, y: npt.ArrayLike, loss: LossName = "mse") -> float:
+    """E[ℓ(f(x), y)], the mean over the samples (EC-2.4, EC-2.5).
+
+    Parameters
+    ----------
+    mlp : MLP
+        The network.
+    x : array (N, n_0)
+        The samples.
+    y : array (N, K) or (N,)
+        Targets; for "cross_entropy" class probabilities, or integer labels (N,).
+    loss : {"mse", "cross_entropy"}, default "mse"
+        (1/K) Σ_k (f_k − y_k)², or −Σ_k y_k log softmax(f)_k.
+
+    Returns
+    -------
+    float
+        The loss.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a wrong argument, and for an overflow.
+
+    Examples
+    --------
+    >>> ec.mean_loss(ec.MLP([[[2.0]]], [[0.0]]), [[1.0], [2.0]], [[3.0], [3.0]])
+    1.0
+    """
     outputs = forward(mlp, x).outputs
     y = targets(y, loss, len(outputs), mlp.sizes[-1], mlp.dtype)
     return float(LOSSES[loss].value(outputs, y).mean())
 
 
-def accuracy(mlp: MLP, x: npt.ArrayLike, labels: npt.ArrayLike) -> float:
-    """The fraction of samples whose largest output is at the label's place."""
-    outputs = forward(mlp, x).outputs
-    one_hot = _one_hot(np.asarray(labels), len(outputs), mlp.sizes[-1], mlp.dtype)
-    return float(np.mean(outputs.argmax(axis=1) == one_hot.argmax(axis=1)))
-
-
-def loss_gradient(mlp: MLP, x: npt.ArrayLike, y: npt.ArrayLike, loss: str = "mse") -> tuple[float, Gradient]:
+def loss_gradient(mlp: MLP, x: npt.ArrayLike, y: npt.ArrayLike, loss: LossName = "mse") -> tuple[float, Gradient]:
     """E[ℓ] and its gradient: ∂/∂W^l_ij = E[g_i a_j], ∂/∂b^l_i = E[g_i], with g = ∂ℓ/∂z^l (EC-2.6).
 
-    `loss` is "mse" with y of shape (N, K), or "cross_entropy" on logits with y as integer labels of
-    shape (N,) or probabilities of shape (N, K).  Raises ValueError where y has another shape.
+    Parameters
+    ----------
+    mlp : MLP
+        The network.
+    x : array (N, n_0)
+        The samples.
+    y : array (N, K) or (N,)
+        Targets; for "cross_entropy" class probabilities, or integer labels (N,).
+    loss : {"mse", "cross_entropy"}, default "mse"
+        The squared error, or the cross-entropy of outputs that are logits.
+
+    Returns
+    -------
+    float
+        E[ℓ].
+    Gradient
+        Its derivatives in every weight and bias.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a wrong argument, and for an overflow.
+
+    Examples
+    --------
+    >>> value, gradient = ec.loss_gradient(ec.MLP([[[2.0]]], [[0.0]]), [[1.0], [2.0]], [[3.0], [3.0]])
+    >>> value, gradient.weights[0], gradient.biases[0]
+    (1.0, array([[1.]]), array([0.]))
     """
     trace = forward(mlp, x)
     y = targets(y, loss, len(trace.outputs), mlp.sizes[-1], mlp.dtype)
@@ -128,7 +192,8 @@ def loss_gradient(mlp: MLP, x: npt.ArrayLike, y: npt.ArrayLike, loss: str = "mse
     return float(value), Gradient(weights, biases)
 
 
-def _one_hot(labels: Array, n_samples: int, n_outputs: int, dtype: Any) -> Array:
+def one_hot(labels: Array, n_samples: int, n_outputs: int, dtype: Any) -> Array:
+    """Integer labels (N,) from 0 to K − 1 as probabilities that are 0 and 1, shape (N, K)."""
     if labels.dtype.kind not in "iu":
         raise TypeError(f"y: expected integer labels for shape (N,), got {labels.dtype}")
     if labels.shape != (n_samples,):
@@ -137,6 +202,6 @@ def _one_hot(labels: Array, n_samples: int, n_outputs: int, dtype: Any) -> Array
     if outside.any():
         index = int(np.argmax(outside))
         raise ValueError(f"y: expected labels from 0 to {n_outputs - 1}, got {labels[index]} at [{index}]")
-    one_hot = np.zeros((n_samples, n_outputs), dtype)
-    one_hot[np.arange(n_samples), labels] = 1
-    return one_hot
+    probabilities = np.zeros((n_samples, n_outputs), dtype)
+    probabilities[np.arange(n_samples), labels] = 1
+    return probabilities

@@ -6,15 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from . import _checks
-from .losses import LOSSES, softmax, sum_of_others
-
-Array = npt.NDArray[Any]
-Metric = str | Callable[[Array], npt.ArrayLike]
-
-METRICS = ("output", "softmax", "fisher", "loss")
+from ._types import Array, LossName, Metric
+from .losses import LOSSES, softmax, sum_of_others, targets
+from .mlp import MLP
 
 
 def output_cotangents(outputs: Array) -> Array:
@@ -36,15 +32,22 @@ def fisher_cotangents(outputs: Array) -> Array:
     return np.sqrt(p).T[:, :, np.newaxis] * _unit_minus(p)
 
 
-def loss_cotangents(outputs: Array, y: Array, loss: str) -> Array:
+def loss_cotangents(outputs: Array, y: Array, loss: LossName) -> Array:
     """c = ∂ℓ/∂f, a single cotangent: the squared first-order change of the loss (EC-4.4)."""
     return LOSSES[loss].derivative(outputs, y)[np.newaxis]
 
 
-def cotangents(metric: Metric, outputs: Array, y: Array | None = None, loss: str = "mse") -> Array:
+METRICS: dict[str, Callable[[Array], Array]] = {  # beside these, every loss is a metric by its own name
+    "output": output_cotangents,
+    "softmax": softmax_cotangents,
+    "fisher": fisher_cotangents,
+}
+
+
+def cotangents(metric: Metric, outputs: Array, y: Array | None = None) -> Array:
     """The cotangents c_r, shape (R, N, K), of a metric at the given outputs (N, K).
 
-    `metric` is one of "output", "softmax", "fisher", "loss" (which needs `y` as targets), or a
+    `metric` is one of "output", "softmax", "fisher", a loss by its name (which needs `y` as targets), or a
     callable from outputs to cotangents.  Raises ValueError for a wrong shape or a value not finite.
     """
     if callable(metric):
@@ -53,14 +56,43 @@ def cotangents(metric: Metric, outputs: Array, y: Array | None = None, loss: str
             n_samples, n_outputs = outputs.shape
             raise ValueError(f"metric(outputs): expected shape (R, {n_samples}, {n_outputs}), got {c.shape}")
         return c
-    check_metric(metric, outputs.shape[1], y is not None)
-    if metric == "softmax":
-        return softmax_cotangents(outputs)
-    if metric == "fisher":
-        return fisher_cotangents(outputs)
-    if metric == "loss" and y is not None:
-        return loss_cotangents(outputs, y, loss)
-    return output_cotangents(outputs)
+    loss = check_metric(metric, outputs.shape[1])
+    if loss is None:
+        return METRICS[metric](outputs)
+    if y is None:
+        raise ValueError(f'y: metric "{metric}" needs targets, got None; hand over ec.Batch(x, y=y)')
+    return loss_cotangents(outputs, y, loss)
+
+
+def metric_targets(mlp: MLP, metric: Metric) -> Callable[[Any, int], Array] | None:
+    """What makes targets (N, K) of a batch's y and its number of samples, if the metric is a loss, which needs them."""
+    loss = check_metric(metric, mlp.sizes[-1])
+    if loss is None:
+        return None
+
+    def of_y(y: Any, n_samples: int) -> Array:
+        if y is None:
+            raise ValueError(f'y: metric "{loss}" needs targets, got None; hand over ec.Batch(x, y=y)')
+        return targets(y, loss, n_samples, mlp.sizes[-1], mlp.dtype)
+
+    return of_y
+
+
+def metric_name(metric: Metric) -> str:
+    """The metric's name, for a callable the one that it was defined with."""
+    if isinstance(metric, str):
+        return metric
+    return f"{metric.__module__}.{getattr(metric, '__qualname__', type(metric).__qualname__)}"
+
+
+def check_metric(metric: Metric, n_outputs: int) -> LossName | None:
+    """The loss that the metric is, if it is one; raises where it is unknown, or needs a second class."""
+    if callable(metric):
+        return None
+    _checks.one_of("metric", metric, (*METRICS, *LOSSES))
+    if metric in ("softmax", "fisher") and n_outputs < 2:
+        raise ValueError(f'metric: "{metric}" needs at least 2 outputs (one class has probability 1), got {n_outputs}')
+    return next((loss for loss in LOSSES if loss == metric), None)
 
 
 def _unit_minus(p: Array) -> Array:
@@ -69,14 +101,3 @@ def _unit_minus(p: Array) -> Array:
     r = np.arange(p.shape[1])
     difference[r, :, r] = sum_of_others(p).T
     return difference
-
-
-def check_metric(metric: Metric, n_outputs: int, has_targets: bool) -> None:
-    """Raise where the metric is unknown, or lacks what it needs: targets, or a second class."""
-    if callable(metric):
-        return
-    _checks.one_of("metric", metric, METRICS)
-    if metric == "loss" and not has_targets:
-        raise ValueError('y: metric "loss" needs targets, got None')
-    if metric in ("softmax", "fisher") and n_outputs < 2:
-        raise ValueError(f'metric: "{metric}" needs at least 2 outputs (one class has probability 1), got {n_outputs}')

@@ -2,64 +2,81 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from . import _checks
-from ._files import load_arrays, save_arrays
-from .activations import ACTIVATIONS, Activation
-from .scratch import Scratch
+from ._files import count_layers, load_object, save_object
+from ._frozen import Frozen
+from ._types import ActivationName, Array, File
+from .activations import ACTIVATIONS, Activation, hidden_names, layer_names
 
-Array = npt.NDArray[Any]
 
-
-@dataclass(frozen=True, eq=False)
-class MLP:
+@dataclass(frozen=True, eq=False, repr=False)
+class MLP(Frozen):
     """A fully connected network: z^l = W^l a^{l-1} + b^l, a^l = σ(z^l) (EC-1).
 
-    `weights[l]` has shape (n_l, n_{l-1}) and `biases[l]` shape (n_l,), row i is neuron i.  Every
-    layer but the last has `activation`, the last has `output_activation`.  All arrays get one dtype:
-    the widest given, float64 for integers.  The arrays are copied and cannot be written to.
+    Everything about it is computed in the dtype of its arrays, which are copies that cannot be written to.
 
-    Raises ValueError or TypeError that names the argument that is wrong.
+    Parameters
+    ----------
+    weights : sequence of L arrays (n_l, n_{l-1})
+        W^l, a row a neuron, as in `torch.nn.Linear`.  float32, float64 or longdouble, the widest that is there;
+        integers become float64.
+    biases : sequence of L arrays (n_l,)
+        b^l.
+    activation : str or sequence of str, default "tanh"
+        One name of `ACTIVATIONS` for all hidden layers, or one for each.
+    output_activation : str, default "identity"
+        The name of the last layer's.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arrays of another dtype or not finite, layers that do not fit together, or an unknown activation.
+
+    Examples
+    --------
+    >>> mlp = ec.MLP([[[1, 2], [0, 3]], [[1, -1]]], [[0, 0], [0.5]], "relu")
+    >>> mlp
+    MLP(2-2-1, 'relu', 'identity', float64)
+    >>> mlp([[1, 1]])
+    array([[0.5]])
     """
 
     weights: tuple[Array, ...]
     biases: tuple[Array, ...]
-    activation: str = "tanh"
-    output_activation: str = "identity"
+    activation: ActivationName | tuple[ActivationName, ...] = "tanh"
+    output_activation: ActivationName = "identity"
 
     def __init__(
         self,
         weights: Sequence[npt.ArrayLike],
         biases: Sequence[npt.ArrayLike],
-        activation: str = "tanh",
-        output_activation: str = "identity",
+        activation: ActivationName | Sequence[ActivationName] = "tanh",
+        output_activation: ActivationName = "identity",
     ) -> None:
         ws = [_checks.real_array(f"weights[{l}]", w) for l, w in enumerate(_checks.sequence("weights", weights))]
         bs = [_checks.real_array(f"biases[{l}]", b) for l, b in enumerate(_checks.sequence("biases", biases))]
-        _check_shapes(ws, bs)
-        _checks.one_of("activation", activation, ACTIVATIONS)
-        _checks.one_of("output_activation", output_activation, ACTIVATIONS)
+        _checks.layer_shapes(ws, bs)
         dtype = np.result_type(*ws, *bs)
         object.__setattr__(self, "weights", tuple(_checks.frozen(w.astype(dtype, copy=False)) for w in ws))
         object.__setattr__(self, "biases", tuple(_checks.frozen(b.astype(dtype, copy=False)) for b in bs))
-        object.__setattr__(self, "activation", activation)
+        object.__setattr__(self, "activation", hidden_names(activation, len(ws) - 1))
+        _checks.one_of("output_activation", output_activation, ACTIVATIONS)
         object.__setattr__(self, "output_activation", output_activation)
 
     @classmethod
     def initialize(
         cls,
         sizes: Sequence[int],
-        activation: str = "tanh",
-        output_activation: str = "identity",
+        activation: ActivationName | Sequence[ActivationName] = "tanh",
+        output_activation: ActivationName = "identity",
         *,
         seed: int = 0,
         dtype: npt.DTypeLike = np.float64,
@@ -69,17 +86,46 @@ class MLP:
         Weights are normal with the variance 2/n_in for the one-sided activations (He et al., 2015)
         and 1/n_in for the others (LeCun et al., 1998); biases are zero.
 
-        Raises ValueError for fewer than two sizes, TypeError for sizes that are not integers.
+        Parameters
+        ----------
+        sizes : sequence of int
+            The widths n_0, ..., n_L, at least two.
+        activation : str or sequence of str, default "tanh"
+            Of the hidden layers: one name, or one for each.
+        output_activation : str, default "identity"
+            Of the last layer.
+        seed : int, default 0
+            The same seed makes the same network.
+        dtype : dtype, default float64
+            float32, float64 or longdouble.
+
+        Returns
+        -------
+        MLP
+            The network.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For fewer than two sizes, sizes that are not positive integers, or an unknown activation.
+
+        Examples
+        --------
+        >>> ec.MLP.initialize([784, 300, 100, 10], "relu", seed=1)
+        MLP(784-300-100-10, 'relu', 'identity', float64)
         """
         widths = [_checks.integer(f"sizes[{l}]", n, 1) for l, n in enumerate(_checks.sequence("sizes", sizes))]
         if len(widths) < 2:
             raise ValueError(f"sizes: expected at least two widths, inputs first, got {len(widths)}")
+        hidden = hidden_names(activation, len(widths) - 2)
+        names = [hidden] * (len(widths) - 1) if isinstance(hidden, str) else [*hidden, output_activation]
         rng = np.random.default_rng(_checks.integer("seed", seed, 0))
-        gain = 2 if activation in ("relu", "leaky_relu", "elu", "silu", "gelu", "softplus") else 1
-        pairs = list(pairwise(widths))
-        weights = [(rng.standard_normal((n, m)) * np.sqrt(gain / m)).astype(dtype) for m, n in pairs]
-        biases = [np.zeros(n, dtype) for _, n in pairs]
-        return cls(weights, biases, activation, output_activation)
+        dtype = _checks.float_type("dtype", dtype)
+        weights = []
+        for (m, n), name in zip(pairwise(widths), names):
+            gain = 2 if name in ("relu", "leaky_relu", "elu", "silu", "gelu", "softplus") else 1
+            weights.append((rng.standard_normal((n, m)) * np.sqrt(gain / m)).astype(dtype))
+        return cls(weights, [np.zeros(len(w), dtype) for w in weights], hidden, output_activation)
 
     def __call__(self, x: npt.ArrayLike) -> Array:
         """The outputs f(x), shape (N, K), for x of shape (N, n_0)."""
@@ -100,6 +146,11 @@ class MLP:
         return (self.weights[0].shape[1], *(len(w) for w in self.weights))
 
     @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """The shape (n_l, n_{l-1}) of each weight matrix."""
+        return tuple(w.shape for w in self.weights)
+
+    @property
     def n_weights(self) -> int:
         """The number of weights, biases not counted."""
         return sum(w.size for w in self.weights)
@@ -109,96 +160,165 @@ class MLP:
         """The dtype of every array, in which everything about this network is computed."""
         return self.weights[0].dtype
 
-    @property
-    def shapes(self) -> tuple[tuple[int, ...], ...]:
-        """The shapes of the weight matrices."""
-        return tuple(w.shape for w in self.weights)
-
     def layer_activation(self, l: int) -> Activation:
         """The activation of layer l: `output_activation` for the last, `activation` for the others."""
-        return ACTIVATIONS[self.output_activation if l == self.n_layers - 1 else self.activation]
+        return ACTIVATIONS[layer_names(self.activation, self.output_activation, self.n_layers)[l]]
 
     def replace(self, weights: Sequence[npt.ArrayLike], biases: Sequence[npt.ArrayLike]) -> MLP:
-        """The same network with other weights and biases."""
+        """The same network with other weights and biases.
+
+        Parameters
+        ----------
+        weights : sequence of L arrays (n_l, n_{l-1})
+            W^l.
+        biases : sequence of L arrays (n_l,)
+            b^l.
+
+        Returns
+        -------
+        MLP
+            With the activations of this one.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for `MLP`.
+        """
         return MLP(weights, biases, self.activation, self.output_activation)
 
     def astype(self, dtype: npt.DTypeLike) -> MLP:
-        """The same network in another dtype."""
+        """The same network in another dtype: float32, float64 or longdouble.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For another dtype, and for a value that it cannot hold.
+        """
+        dtype = _checks.float_type("dtype", dtype)
         return self.replace([w.astype(dtype) for w in self.weights], [b.astype(dtype) for b in self.biases])
 
-    def save(self, file: str | os.PathLike[str]) -> None:
-        """Write `weights_0, biases_0, ..., activation, output_activation` to an .npz file, whole or not at all."""
-        save_arrays(file, self.to_arrays())
+    def save(self, file: File) -> None:
+        """Write `weights_0, biases_0, ..., activation, output_activation` to an .npz file, whole or not at all.
 
-    def to_arrays(self) -> dict[str, Array]:
-        """The arrays that `save` writes, by name."""
-        arrays = {f"weights_{l}": w for l, w in enumerate(self.weights)}
-        arrays |= {f"biases_{l}": b for l, b in enumerate(self.biases)}
-        return arrays | {
-            "activation": np.array(self.activation),
-            "output_activation": np.array(self.output_activation),
-        }
+        Raises
+        ------
+        TypeError
+            Where `file` is not the path of a file.
+        """
+        save_object(file, "MLP", {f"weights_{l}": w for l, w in enumerate(self.weights)} | self.other_arrays())
+
+    def other_arrays(self) -> dict[str, Array]:
+        """What a file holds beside the weights, by name."""
+        biases = {f"biases_{l}": b for l, b in enumerate(self.biases)}
+        names = {"activation": self.activation, "output_activation": self.output_activation}
+        return biases | {key: np.array(name, dtype=np.str_) for key, name in names.items()}
 
     @classmethod
     def load(
         cls,
-        file: str | os.PathLike[str],
-        activation: str | None = None,
-        output_activation: str | None = None,
+        file: File,
+        activation: ActivationName | Sequence[ActivationName] | None = None,
+        output_activation: ActivationName | None = None,
     ) -> MLP:
         """Read a network from an .npz file as `save` writes it; nothing is ever unpickled.
 
-        The activations may be missing from the file and are then taken from the arguments.
-        Raises ValueError that names the file and the array that is missing or wrong.
+        Parameters
+        ----------
+        file : path
+            The file.
+        activation : str or sequence of str, optional
+            Of the hidden layers, in place of what the file says; needed where it says nothing.
+        output_activation : str, optional
+            Of the last layer, in place of what the file says, or of "identity" where it says nothing.
+
+        Returns
+        -------
+        MLP
+            The network.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Where the file is missing or damaged, or an array is missing or wrong; names the file and the array.
         """
-        path = Path(file)
-        arrays = load_arrays(path)
-        n_layers = sum(name.startswith("weights_") for name in arrays)
-        names = [f"{kind}_{l}" for l in range(max(n_layers, 1)) for kind in ("weights", "biases")]
-        missing = [name for name in names if name not in arrays]
-        if missing:
-            raise ValueError(f"{path}: expected arrays {', '.join(names)}, {missing[0]} is missing")
+        arrays = load_object(file, "MLP")
+        n_layers = count_layers(file, arrays, ("weights", "biases"), (), ("activation", "output_activation"))
         if activation is None and "activation" not in arrays:
-            raise ValueError(f"activation: {path} does not name one; expected one of {', '.join(ACTIVATIONS)}")
-        stored_output = str(arrays.get("output_activation", "identity"))
-        return cls(
-            [arrays[f"weights_{l}"] for l in range(n_layers)],
-            [arrays[f"biases_{l}"] for l in range(n_layers)],
-            str(arrays["activation"]) if activation is None else activation,
-            stored_output if output_activation is None else output_activation,
-        )
+            raise ValueError(f"activation: {file} does not name one; expected one of {', '.join(ACTIVATIONS)}")
+        stored_output = arrays.get("output_activation", np.array("identity"))
+        layers = [[arrays[f"{name}_{l}"] for l in range(n_layers)] for name in ("weights", "biases")]
+        hidden = arrays["activation"].tolist() if activation is None else activation
+        try:
+            return cls(*layers, hidden, stored_output.tolist() if output_activation is None else output_activation)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{file}: {error}") from error
 
 
-@dataclass(frozen=True, eq=False)
-class Trace:
+@dataclass(frozen=True, eq=False, repr=False)
+class Trace(Frozen):
     """What a forward pass saw, code index l = 0, ..., L−1 (EC-1).
 
-    `inputs[l]` is what layer l receives, (N, n_{l-1}); `preactivations[l]` its z, (N, n_l); `outputs` f, (N, K).
+    Attributes
+    ----------
+    inputs : tuple of L arrays (N, n_{l-1})
+        a^{l-1}, what each layer receives; the first is x.
+    preactivations : tuple of L arrays (N, n_l)
+        z^l.
+    outputs : array (N, K)
+        f, after the output activation.
+
+    Examples
+    --------
+    >>> mlp = ec.MLP([[[1, 2], [0, 3]], [[1, -1]]], [[0, 0], [0.5]], "relu")
+    >>> trace = ec.forward(mlp, [[1, -1]])
+    >>> trace
+    Trace(2-2-1, 1 samples)
+    >>> trace.preactivations[0], trace.inputs[1]
+    (array([[-1., -3.]]), array([[0., 0.]]))
     """
 
     inputs: tuple[Array, ...]
     preactivations: tuple[Array, ...]
     outputs: Array
 
+    def __repr__(self) -> str:
+        sizes = "-".join(str(a.shape[1]) for a in (*self.inputs, self.outputs))
+        return f"Trace({sizes}, {len(self.outputs):,} samples)"
+
 
 def forward(mlp: MLP, x: npt.ArrayLike) -> Trace:
     """The forward pass z^l = W^l a^{l-1} + b^l, a^l = σ(z^l) (EC-1).
 
-    x has shape (N, n_0) and is cast to the network's dtype.
-    Raises ValueError where x has another shape or is not finite, or a preactivation overflows.
+    Parameters
+    ----------
+    mlp : MLP
+        The network.
+    x : array (N, n_0)
+        The samples, cast to the network's dtype.
+
+    Returns
+    -------
+    Trace
+        What each layer received and computed, and the outputs (N, K).
+
+    Raises
+    ------
+    TypeError, ValueError
+        For samples of another shape or not finite, and for an overflow.
+
+    Examples
+    --------
+    >>> mlp = ec.MLP([[[1, 2], [0, 3]], [[1, -1]]], [[0, 0], [0.5]], "relu")
+    >>> ec.forward(mlp, [[1, 1], [1, 0]]).outputs
+    array([[0.5],
+           [1.5]])
     """
     _checks.instance("mlp", mlp, MLP)
-    return unchecked_forward(mlp, _checks.samples("x", x, mlp.sizes[0], mlp.dtype))
-
-
-def unchecked_forward(mlp: MLP, a: Array, scratch: Scratch | None = None) -> Trace:
-    """`forward` of samples that have been checked; with scratch, its preactivations are there."""
+    a = _checks.samples("x", x, mlp.sizes[0], mlp.dtype)
     inputs, preactivations = [], []
-    with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # overflow is raised below
-        for l, (weights, biases) in enumerate(zip(mlp.weights, mlp.biases)):
-            out = None if scratch is None else scratch.array(f"preactivations {l}", len(a), len(weights))
-            z = np.matmul(a, weights.T, out=out)
-            z += biases
+    with _checks.overflow_raised_later():
+        for l in range(mlp.n_layers):
+            z = a @ mlp.weights[l].T + mlp.biases[l]
             inputs.append(a)
             preactivations.append(z)
             a = mlp.layer_activation(l).value(z)
@@ -207,10 +327,32 @@ def unchecked_forward(mlp: MLP, a: Array, scratch: Scratch | None = None) -> Tra
 
 
 def pullback(mlp: MLP, trace: Trace, cotangents: npt.ArrayLike) -> list[Array]:
-    """The derivatives ∂(c_rᵀ f)/∂z^l of R cotangents at once, per layer (R, N, n_l) (EC-2).
+    """The derivatives ∂(c_rᵀ f)/∂z^l of R cotangents: g^L = c σ'(z^L), g^{l-1} = (g^l W^l) σ'(z^{l-1}) (EC-2).
 
-    g^L = c σ'(z^L), then g^{l-1} = (g^l W^l) σ'(z^{l-1}); `cotangents` has shape (R, N, K).
-    Raises ValueError where the cotangents have another shape or are not finite.
+    Parameters
+    ----------
+    mlp : MLP
+        The network.
+    trace : Trace
+        Its forward pass.
+    cotangents : array (R, N, K)
+        c_r at every sample.
+
+    Returns
+    -------
+    list of L arrays (R, N, n_l)
+        g^l.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For cotangents of another shape or not finite, and for an overflow.
+
+    Examples
+    --------
+    >>> mlp = ec.MLP([[[1, 2], [0, 3]], [[1, -1]]], [[0, 0], [0.5]], "relu")
+    >>> ec.pullback(mlp, ec.forward(mlp, [[1, 1]]), [[[1]]])
+    [array([[[ 1., -1.]]]), array([[[1.]]])]
     """
     _checks.instance("mlp", mlp, MLP)
     _checks.instance("trace", trace, Trace)
@@ -219,7 +361,7 @@ def pullback(mlp: MLP, trace: Trace, cotangents: npt.ArrayLike) -> list[Array]:
         n_samples, n_outputs = trace.outputs.shape
         raise ValueError(f"cotangents: expected shape (R, {n_samples}, {n_outputs}), got {g.shape}")
     derivatives: list[Array] = []
-    with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # overflow is raised below
+    with _checks.overflow_raised_later():
         for l in reversed(range(mlp.n_layers)):
             g = g * mlp.layer_activation(l).derivative(trace.preactivations[l])
             derivatives.insert(0, g)
@@ -227,17 +369,3 @@ def pullback(mlp: MLP, trace: Trace, cotangents: npt.ArrayLike) -> list[Array]:
                 g = g @ mlp.weights[l]
     _checks.no_overflow("pullback", derivatives)
     return derivatives
-
-
-def _check_shapes(weights: Sequence[Array], biases: Sequence[Array]) -> None:
-    if len(weights) == 0:
-        raise ValueError("weights: expected at least one layer, got none")
-    if len(biases) != len(weights):
-        raise ValueError(f"biases: expected {len(weights)} layers as in weights, got {len(biases)}")
-    for l, (w, b) in enumerate(zip(weights, biases)):
-        if w.ndim != 2 or 0 in w.shape:
-            raise ValueError(f"weights[{l}]: expected shape (n_out, n_in) with no zero, got {w.shape}")
-        if l > 0 and w.shape[1] != len(weights[l - 1]):
-            raise ValueError(f"weights[{l}]: expected {len(weights[l - 1])} columns, got {w.shape[1]}")
-        if b.shape != (len(w),):
-            raise ValueError(f"biases[{l}]: expected shape ({len(w)},), got {b.shape}")

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from . import _checks
+from ._types import Array, LossName, Mask, Optimizer
 from .losses import LOSSES, loss_gradient, targets
 from .mlp import MLP
 
-Array = npt.NDArray[Any]
 Callback = Callable[[int, float], None]
 
 
@@ -20,33 +20,71 @@ def train(
     mlp: MLP,
     x: npt.ArrayLike,
     y: npt.ArrayLike,
-    loss: str = "mse",
+    loss: LossName = "mse",
     *,
-    optimizer: str = "adam",
+    optimizer: Optimizer = "adam",
     epochs: int = 10,
-    batch_size: int = 64,
-    learning_rate: float = 1e-3,
-    masks: Sequence[npt.NDArray[np.bool_]] | None = None,
-    seed: int = 0,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
+    masks: Sequence[Mask] | None = None,
+    seed: int | None = None,
     callback: Callback | None = None,
 ) -> MLP:
-    """The network after training on x (N, n_0) and y, shaped as `loss_gradient` takes them.
+    """The network after training on x and y, whose masked weights are zero and stay so.
 
-    "adam" runs `epochs` over shuffled mini-batches, the learning rate falling to zero along a half
-    cosine; "lbfgs" makes at most `epochs` iterations on all samples, in double precision.  Weights
-    whose mask is False are zero in the result.  `callback(epoch, loss)` is called after each epoch
-    (from 1) with the mean training loss seen during it.
+    Parameters
+    ----------
+    mlp : MLP
+        Where training starts; it is not changed.
+    x : array (N, n_0)
+        The samples.
+    y : array (N, K) or (N,)
+        Targets, as for `loss_gradient`.
+    loss : {"mse", "cross_entropy"}, default "mse"
+        What is made small.
+    optimizer : {"adam", "lbfgs"}, default "adam"
+        Mini-batches whose learning rate falls to zero along a half cosine; or all samples at once, in double precision.
+    epochs : int, default 10
+        Passes over the samples; iterations at most with "lbfgs".
+    batch_size : int, optional
+        Samples of a mini-batch, 64; for "adam" alone.
+    learning_rate : float, optional
+        Its largest value, 1e-3; for "adam" alone.
+    masks : sequence of L bool arrays (n_l, n_{l-1}), optional
+        True = trained, False = zero in the result.
+    seed : int, optional
+        Of the order of the samples, 0; for "adam" alone.
+    callback : callable, optional
+        Called with the epoch, from 1, and the mean training loss seen during it.
 
-    Raises ValueError for bad input, and where training diverges to a loss that is not finite.
+    Returns
+    -------
+    MLP
+        The trained network.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a wrong argument or one without effect, and where training diverges to a loss that is not finite.
+
+    Examples
+    --------
+    >>> x = np.linspace(-1, 1, 50)[:, np.newaxis]
+    >>> mlp = ec.train(ec.MLP([[[1.0]]], [[0.0]]), x, 3 * x, optimizer="lbfgs")
+    >>> mlp.weights[0].round(3)
+    array([[3.]])
     """
     _checks.instance("mlp", mlp, MLP)
     x = _checks.samples("x", x, mlp.sizes[0], mlp.dtype)
     _checks.one_of("loss", loss, LOSSES)
-    _checks.one_of("optimizer", optimizer, ("adam", "lbfgs"))
+    _checks.one_of("optimizer", optimizer, get_args(Optimizer))
     _checks.integer("epochs", epochs, 0)
-    _checks.integer("batch_size", batch_size, 1)
-    _checks.number("learning_rate", learning_rate, 0, np.inf)
-    _checks.integer("seed", seed, 0)
+    if optimizer == "lbfgs":
+        why = 'with optimizer "lbfgs"'
+        _checks.without_effect(batch_size=(batch_size, why), learning_rate=(learning_rate, why), seed=(seed, why))
+    size = _checks.integer("batch_size", 64 if batch_size is None else batch_size, 1)
+    rate = _checks.number("learning_rate", 1e-3 if learning_rate is None else learning_rate, 0, np.inf)
+    shuffle = _checks.integer("seed", 0 if seed is None else seed, 0)
     y = targets(y, loss, len(x), mlp.sizes[-1], mlp.dtype)
     if masks is not None:
         masks = _checks.boolean_masks(masks, mlp.shapes)
@@ -55,7 +93,7 @@ def train(
     if epochs == 0:
         return mlp
     if optimizer == "adam":
-        return _adam(mlp, x, y, loss, trained, epochs, batch_size, learning_rate, seed, callback)
+        return _adam(mlp, x, y, loss, trained, epochs, size, rate, shuffle, callback)
     return _lbfgs(mlp, x, y, loss, trained, epochs, callback)
 
 
@@ -63,7 +101,7 @@ def _adam(
     mlp: MLP,
     x: Array,
     y: Array,
-    loss: str,
+    loss: LossName,
     trained: Array,
     epochs: int,
     batch_size: int,
@@ -96,7 +134,7 @@ def _adam(
     return unflatten(mlp, parameters)
 
 
-def _lbfgs(mlp: MLP, x: Array, y: Array, loss: str, trained: Array, epochs: int, callback: Callback | None) -> MLP:
+def _lbfgs(mlp: MLP, x: Array, y: Array, loss: LossName, trained: Array, epochs: int, callback: Callback | None) -> MLP:
     from scipy.optimize import OptimizeResult, minimize  # here, not above: slow to import
 
     start = flatten(mlp.weights, mlp.biases)

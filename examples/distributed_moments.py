@@ -22,7 +22,7 @@ import numpy as np
 from dask.distributed import Client, Future, LocalCluster
 
 import ecprune_np as ec
-from ecprune_np.comparison import worst_error
+from ecprune_np.error_analysis.comparison import worst_error
 
 Load = Callable[[int], np.ndarray]
 

@@ -199,6 +199,7 @@ def train(case: Case, data: Dataset, settings: Settings) -> ec.MLP:
 
 def fine_tune(pruned: ec.Pruned, case: Case, data: Dataset, settings: Settings) -> ec.MLP:
     """The pruned network after training again; what is removed stays removed."""
+    adam = {"batch_size": settings.batch_size, "learning_rate": settings.fine_tune_learning_rate, "seed": case.seed}
     return ec.train(
         pruned.mlp,
         data.x_train,
@@ -206,10 +207,8 @@ def fine_tune(pruned: ec.Pruned, case: Case, data: Dataset, settings: Settings) 
         settings.loss,
         optimizer=settings.fine_tune_optimizer,
         epochs=settings.fine_tune_epochs,
-        batch_size=settings.batch_size,
-        learning_rate=settings.fine_tune_learning_rate,
         masks=pruned.masks,
-        seed=case.seed,
+        **(adam if settings.fine_tune_optimizer == "adam" else {}),  # L-BFGS takes all samples, and its own steps
     )
 
 
@@ -273,7 +272,7 @@ def keys(case: Case, settings: Settings) -> list[tuple[Any, ...]]:
 
 def test(mlp: ec.MLP, data: Dataset, loss: str) -> tuple[float, float | None]:
     """Test loss, and the accuracy where there are classes."""
-    hits = ec.accuracy(mlp, data.x_test, data.y_test) if loss == "cross_entropy" else None
+    hits = ec.accuracy(mlp, ec.Batch(data.x_test, y=data.y_test)) if loss == "cross_entropy" else None
     return ec.mean_loss(mlp, data.x_test, data.y_test, loss), hits
 
 

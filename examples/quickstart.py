@@ -11,5 +11,6 @@ scores = ec.elimination_compensation(mlp, data.x_train)  # importance and bias s
 pruned = ec.prune(mlp, scores, sparsity=0.8)  # removes 80 %, shifts the biases
 rival = ec.prune(mlp, ec.criteria.magnitude(mlp), sparsity=0.8)
 
+test = ec.Batch(data.x_test, y=data.y_test)  # samples that carry their labels
 for name, network in [("dense", mlp), ("EC", pruned.mlp), ("magnitude", rival.mlp)]:
-    print(f"{name:<10} {100 * ec.accuracy(network, data.x_test, data.y_test):.1f} %")
+    print(f"{name:<10} {100 * ec.accuracy(network, test):.1f} %")

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 
 import ecprune_np as ec
 
 ACTIVATIONS = sorted(ec.ACTIVATIONS)
-METRICS = ["output", "softmax", "fisher", "loss"]
+METRICS = ["output", "softmax", "fisher", "mse", "cross_entropy"]
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,30 @@ class Drawn:
     def __repr__(self) -> str:
         return f"Drawn({self.mlp}, N={len(self.x)}, seed={self.seed})"
 
+    def targets(self, metric: Any) -> np.ndarray | None:
+        """What the metric needs beside the samples: labels, targets (N, K) for "mse", or nothing."""
+        if metric == "cross_entropy":
+            return self.labels
+        if metric == "mse":
+            shape = len(self.x), self.mlp.sizes[-1]
+            return np.random.default_rng([self.seed, 1]).standard_normal(shape).astype(self.x.dtype)
+        return None
+
+
+def batch(drawn: Drawn, metric: Any = None, weighted: bool = True) -> ec.Batch:
+    """All samples of a drawn network, with their weights and the targets that the metric needs."""
+    return ec.Batch(drawn.x, drawn.sample_weight if weighted else None, drawn.targets(metric))
+
+
+def samples_per_block(patch: pytest.MonkeyPatch, size: int) -> None:
+    """Let the fast path take blocks of so many samples."""
+    for module in ("blocks", "collect"):  # which both know the function by its name
+        patch.setattr(f"ecprune_np.streaming.{module}.samples_per_block", lambda mlp: size)
+
 
 def make(
     sizes: list[int],
-    activation: str = "tanh",
+    activation: str | Sequence[str] = "tanh",
     output_activation: str = "identity",
     n_samples: int = 20,
     seed: int = 0,
@@ -56,14 +78,15 @@ def networks(
     max_samples: int = 20,
     min_outputs: int = 1,
 ) -> Drawn:
-    """Any architecture: 1 to `max_layers` layers, widths from 1, every activation, any number of samples."""
+    """Any architecture: 1 to `max_layers` layers, widths from 1, activations also mixed, any number of samples."""
+    name = st.sampled_from(activations)  # of all hidden layers, or of each
     n_layers = draw(st.integers(1, max_layers), label="layers")
     widths = st.integers(1, max_width)
     hidden = draw(st.lists(widths, min_size=n_layers, max_size=n_layers), label="widths")
     outputs = draw(st.integers(min_outputs, max_width), label="outputs")
     return make(
         [*hidden, outputs],
-        draw(st.sampled_from(activations)),
+        draw(name | st.lists(name, min_size=n_layers - 1, max_size=n_layers - 1), label="activation"),
         draw(st.sampled_from(output_activations)),
         draw(st.integers(1, max_samples), label="samples"),
         draw(st.integers(0, 2**32 - 1), label="seed"),

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from networks import make
+from networks import METRICS, make
 
 import ecprune_np as ec
-from ecprune_np.comparison import worst_error
+from ecprune_np.error_analysis.comparison import worst_error
 
 D = make([3, 4, 2])
 MLP, X = D.mlp, D.x
@@ -76,6 +76,18 @@ CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     ),
     (lambda: ec.MLP([np.ones((2, 3))], [np.ones(2)], np.tanh), TypeError, "activation: expected a name, got ufunc"),
     (
+        lambda: ec.MLP(list(MLP.weights), list(MLP.biases), ["tanh", "relu"]),
+        ValueError,
+        "activation: expected one name, or one per hidden layer (1), got 2",
+    ),
+    (lambda: ec.MLP(list(MLP.weights), list(MLP.biases), ["swish"]), ValueError, "activation[0]: expected one of"),
+    (lambda: ec.MLP(list(MLP.weights), list(MLP.biases), [1]), TypeError, "activation[0]: expected a name, got int"),
+    (
+        lambda: ec.MLP.initialize([3, 4, 2], ["tanh", "relu"]),
+        ValueError,
+        "activation: expected one name, or one per hidden layer (1), got 2",
+    ),
+    (
         lambda: ec.MLP([np.ones((2, 3))], [np.ones(2)], "tanh", "softmax"),
         ValueError,
         "output_activation: expected one of",
@@ -137,15 +149,35 @@ CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
         ValueError,
         "y: expected labels from 0 to 1, got 2 at [2]",
     ),
-    (lambda: ec.accuracy(MLP, X, np.full(20, -1)), ValueError, "y: expected labels from 0 to 1, got -1 at [0]"),
+    (
+        lambda: ec.accuracy(MLP, ec.Batch(X, y=np.full(20, -1))),
+        ValueError,
+        "y: expected labels from 0 to 1, got -1 at [0]",
+    ),
+    (lambda: ec.accuracy(MLP, X), ValueError, "y: accuracy needs labels, got None; hand over ec.Batch(x, y=labels)"),
     # moments and scores
     (
         lambda: ec.collect_moments(MLP, X, "kl"),
         ValueError,
-        "metric: expected one of output, softmax, fisher, loss, got 'kl'",
+        "metric: expected one of output, softmax, fisher, mse, cross_entropy, got 'kl'",
     ),
     (lambda: ec.collect_moments(MLP, X, 3), TypeError, "metric: expected a name, got int"),
-    (lambda: ec.collect_moments(MLP, X, "loss"), ValueError, 'y: metric "loss" needs targets, got None'),
+    (
+        lambda: ec.collect_moments(MLP, X, "loss"),
+        ValueError,
+        "metric: expected one of output, softmax, fisher, mse, cross_entropy, got 'loss'",
+    ),
+    (
+        lambda: ec.collect_moments(MLP, X, "mse"),
+        ValueError,
+        'y: metric "mse" needs targets, got None; hand over ec.Batch(x, y=y)',
+    ),
+    (lambda: ec.collect_moments(MLP, "x"), TypeError, "x: expected an array (N, n_0), an ec.Batch, or an iterator"),
+    (
+        lambda: ec.collect_moments(MLP, {"x": X}),
+        TypeError,
+        "x: expected an array (N, n_0), an ec.Batch, or an iterator",
+    ),
     (
         lambda: ec.collect_moments(make([3, 1]).mlp, X, "fisher"),
         ValueError,
@@ -164,22 +196,22 @@ CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: ec.collect_moments(MLP, X, batch_size=0), ValueError, "batch_size: expected at least 1, got 0"),
     (lambda: ec.collect_moments(MLP, X, batch_size=2.0), TypeError, "batch_size: expected an integer, got float"),
     (
-        lambda: ec.collect_moments(MLP, X, sample_weight=np.ones(19)),
+        lambda: ec.collect_moments(MLP, ec.Batch(X, np.ones(19))),
         ValueError,
         "sample_weight: expected shape (20,), got (19,)",
     ),
     (
-        lambda: ec.collect_moments(MLP, X, sample_weight=-np.arange(20)),
+        lambda: ec.collect_moments(MLP, ec.Batch(X, -np.arange(20))),
         ValueError,
         "sample_weight: expected no negative weight, got -1.0 at [1]",
     ),
     (
-        lambda: ec.collect_moments(MLP, X, sample_weight=np.zeros(20)),
+        lambda: ec.collect_moments(MLP, ec.Batch(X, np.zeros(20))),
         ValueError,
         "sample_weight: expected a positive, finite sum, got 0.0",
     ),
     (
-        lambda: ec.collect_moments(MLP, X, sample_weight=np.full(20, 1e308)),
+        lambda: ec.collect_moments(MLP, ec.Batch(X, np.full(20, 1e308))),
         ValueError,
         "sample_weight: expected a positive, finite sum, got inf",
     ),
@@ -194,6 +226,11 @@ CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
         lambda: ec.elimination_compensation(OTHER.mlp, MOMENTS),
         ValueError,
         "moments: expected layers [((5, 3), 'float64')",
+    ),
+    (
+        lambda: ec.criteria.obd(MLP, MOMENTS, "fisher"),
+        ValueError,
+        "metric: expected 'output', of which the moments are, got 'fisher'",
     ),
     (lambda: ec.elimination_compensation(None, X), TypeError, "mlp: expected MLP, got NoneType"),
     (
@@ -255,7 +292,8 @@ CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (
         lambda: ec.prune_iteratively(MLP, iter([X]), 0.5),
         TypeError,
-        "x: expected an array or a memory map, which each step reads anew, got list_iterator",
+        "x: expected what can be read again and again (an array, an ec.Batch, a list of batches, a data loader), "
+        "got list_iterator, an iterator that one reading uses up",
     ),
     (lambda: ec.prune_iteratively(MLP, X[0], 0.5), ValueError, "x: expected shape (N, 3), got (3,)"),
     (lambda: ec.sparsity_schedule(2, 3), ValueError, "sparsity: expected a number from 0 to 1, got 2"),
@@ -290,10 +328,10 @@ ORACLE_CASES: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"x": X[0]}, ValueError, "x: expected shape (N, 3), got (3,)"),
     ({"x": with_nan(X, 1, 1)}, ValueError, "x: not finite at [1, 1] (nan)"),
     ({"metric": "kl"}, ValueError, "metric: expected one of"),
-    ({"metric": "loss"}, ValueError, 'y: metric "loss" needs targets, got None'),
-    ({"metric": "loss", "y": X[:, :2], "loss": "mae"}, ValueError, "loss: expected one of"),
-    ({"metric": "loss", "y": X}, ValueError, "y: expected shape (20, 2), got (20, 3)"),
-    ({"sample_weight": np.ones(3)}, ValueError, "sample_weight: expected shape (20,), got (3,)"),
+    ({"metric": "loss"}, ValueError, "metric: expected one of"),
+    ({"metric": "mse"}, ValueError, 'y: metric "mse" needs targets, got None'),
+    ({"x": ec.Batch(X, y=X), "metric": "mse"}, ValueError, "y: expected shape (20, 2), got (20, 3)"),
+    ({"x": ec.Batch(X, np.ones(3))}, ValueError, "sample_weight: expected shape (20,), got (3,)"),
 ]
 
 
@@ -315,22 +353,28 @@ def test_oracles_name_bad_input_too(
 
 
 def test_inputs_are_never_modified() -> None:
-    x, y, weight = X.copy(), D.labels.copy(), D.sample_weight.copy()
+    x, y, weight, values = X.copy(), D.labels.copy(), D.sample_weight.copy(), D.targets("mse")
     masks = [m.copy() for m in ec.prune(MLP, SCORES, 0.5).masks]
-    before = [x.copy(), y.copy(), weight.copy(), *(m.copy() for m in masks)]
+    given = [x, y, weight, values, *masks]
+    before = [a.copy() for a in given]
 
     def greedy(outputs: np.ndarray) -> np.ndarray:
         outputs[:] = 7  # a metric that writes on what it is given
         return np.ones((1, *outputs.shape))
 
-    for metric in ("output", "softmax", "fisher", "loss", greedy):
-        ec.collect_moments(MLP, x, metric, sample_weight=weight, y=y, loss="cross_entropy")
-        for oracle in (ec.oracle.loops, ec.oracle.complex_step, ec.oracle.finite_differences):
-            oracle(MLP, x, metric, sample_weight=weight, y=y, loss="cross_entropy")
+    for metric in (*METRICS, greedy):
+        samples = ec.Batch(x, weight, values if metric == "mse" else y)
+        ec.collect_moments(MLP, samples, metric)
+        for oracle in (ec.oracle.loops, ec.oracle.complex_step, ec.oracle.finite_differences, ec.oracle.nonlinear):
+            oracle(MLP, samples, metric)
+        for compensation in ("joint", "refit"):
+            ec.prune(MLP, SCORES, 0.9, masks=masks, compensation=compensation, x=samples, metric=metric)
+        for function in (ec.criteria.obc, ec.criteria.obs, ec.oracle.certify):
+            function(MLP, samples, metric)
     for optimizer in ("adam", "lbfgs"):
         ec.train(MLP, x, y, "cross_entropy", optimizer=optimizer, epochs=2, masks=masks)
     ec.prune_iteratively(MLP, x, 0.7, steps=2)
     ec.criteria.gradient_magnitude(MLP, x, y, "cross_entropy")
     ec.criteria.wanda(MLP, x)
     ec.prune(MLP, SCORES, 0.9, masks=masks)
-    assert all((a == b).all() for a, b in zip([x, y, weight, *masks], before))
+    assert all((a == b).all() for a, b in zip(given, before))

@@ -47,6 +47,7 @@ def test_the_one_broken_on_purpose_is_told_why(monkeypatch):
     assert report.verdict == "does not conform"
     first = report.diagnosis[0]
     assert first.id == "gradient-of-the-sum" and first.explained == first.wrong
+    assert str(report) in (EXAMPLES.parents[1] / "README.md").read_text(encoding="utf-8")
 
 
 def test_c99_candidate_conforms(monkeypatch, tmp_path):

@@ -1,9 +1,10 @@
 """The conformance suite on right, weak and wrong implementations: no false alarm, no miss, the right diagnosis."""
 
+import copy
 import json
 import unittest
 import warnings
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, fields, replace
 
 import numpy as np
 import pytest
@@ -13,10 +14,10 @@ from wrong_implementations import RIGHT, WEAK, WRONG, in_float32, numpy_float64,
 
 import ecprune_np as ec
 from ecprune_np import conformance
-from ecprune_np.comparison import conditioned_error, digits, relative_error, scales, worst_error
 from ecprune_np.conformance._diagnosis import answers_of, ranking_of
 from ecprune_np.conformance._html import page
 from ecprune_np.conformance._verdict import Entry, judge, run
+from ecprune_np.error_analysis.comparison import conditioned_error, digits, relative_error, scales, worst_error
 
 CASES = {str(case): case for case in conformance.cases()}
 ONE = CASES["depth-3"]
@@ -509,6 +510,44 @@ def test_name_of_a_callable_object():
             return numpy_float64(weights, biases, activation, x)
 
     assert conformance.check(Model(), [ONE]).candidate.endswith("Model")
+
+
+# Objects
+
+
+def public_objects():
+    """One of each class that the suite shows to a user."""
+    report = conformance.check(answer(CASES["one-output"], 0.5), [CASES["one-output"]])
+    result = report.results[0]
+    shown = [report, result, result.outcome, result.case, result.case.reference, result.worst_entry]
+    return [*shown, report.diagnosis[0], conformance.MISTAKES[0]]
+
+
+def test_public_objects_are_all_of_the_public_classes():
+    classes = {value for value in vars(conformance).values() if isinstance(value, type)}
+    assert {type(thing) for thing in public_objects()} == classes
+
+
+@pytest.mark.parametrize("thing", public_objects(), ids=lambda thing: type(thing).__name__)
+def test_public_object_is_frozen_compared_without_an_error_and_shown_in_a_line(thing):
+    with pytest.raises(FrozenInstanceError):
+        setattr(thing, fields(thing)[0].name, None)
+    assert thing == thing and isinstance(thing == replace(thing), bool) and thing != 0
+    assert repr(thing) == repr(replace(thing)) == repr(copy.deepcopy(thing))
+    assert repr(thing).startswith(f"{type(thing).__name__}(") and "array" not in repr(thing)
+    assert len(repr(thing)) <= 120 and "\n" not in repr(thing)
+
+
+def test_an_outcome_without_values_shows_why_in_a_line():
+    assert repr(conformance.Outcome(problem="no\nthanks")) == r"Outcome(problem='no\nthanks')"
+    assert repr(conformance.Outcome(skipped="gelu")) == "Outcome(skipped='gelu')"
+
+
+def test_a_report_keeps_its_diagnosis_whatever_is_done_to_the_list():
+    report = conformance.check(answer(ONE, 0.5), [ONE])
+    before = report.diagnosis
+    report.diagnosis.clear()
+    assert report.diagnosis == before != []
 
 
 # Comparison

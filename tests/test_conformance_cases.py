@@ -5,9 +5,9 @@ import pytest
 
 import ecprune_np as ec
 from ecprune_np import conformance
-from ecprune_np.comparison import relative_error
 from ecprune_np.conformance._diagnosis import MATCH, _distances
 from ecprune_np.conformance._mistakes import wrong_values
+from ecprune_np.error_analysis.comparison import relative_error
 
 CASES = conformance.cases()
 KINKED = ("relu", "leaky_relu", "elu")

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -148,8 +149,8 @@ def test_a_disagreement_is_said_and_fails(
 ) -> None:
     """A fast path with a mistake (the plain variance for the weighted one) does not pass the demo."""
 
-    def wrong(mlp: ec.MLP, x: np.ndarray, metric: str = "output", **_: object) -> ec.Scores:
-        right = ec.elimination_compensation(mlp, x, metric)
+    def wrong(mlp: ec.MLP, x: np.ndarray | ec.Moments, **options: Any) -> ec.Scores:
+        right = ec.elimination_compensation(mlp, x, **options)
         return ec.Scores([1.0001 * i for i in right.importance], right.bias_shift)
 
     monkeypatch.setattr(demo, "elimination_compensation", wrong)

@@ -15,7 +15,7 @@ import pytest
 from networks import make
 
 import ecprune_np as ec
-from ecprune_np.comparison import worst_error
+from ecprune_np.error_analysis.comparison import worst_error
 
 pytest.importorskip("dask.distributed", reason="Dask is in the extra `peers`")
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))

@@ -14,9 +14,9 @@ from numpy.testing import assert_allclose
 from taylor import observed_order
 
 import ecprune_np as ec
-from ecprune_np.comparison import digits
-from ecprune_np.moments import REFERENCE_SAMPLES
+from ecprune_np.error_analysis.comparison import digits
 from ecprune_np.oracle._common import two_pass_moments
+from ecprune_np.streaming.blocks import REFERENCE_SAMPLES
 
 SMOOTH = ["gelu", "identity", "sigmoid", "silu", "sin", "softplus", "tanh"]
 SEEDS = st.integers(0, 2**32 - 1)
@@ -258,7 +258,7 @@ def test_magnitude_is_the_surgeon_of_equal_second_moments():
 def test_gradient_magnitude_is_below_the_root_of_the_loss_metric(drawn):
     """EC-6.6: |w E[g a]| ≤ √R with the loss metric."""
     y = np.random.default_rng(drawn.seed).standard_normal((len(drawn.x), drawn.mlp.sizes[-1]))
-    moments = ec.collect_moments(drawn.mlp, drawn.x, "loss", y=y)
+    moments = ec.collect_moments(drawn.mlp, ec.Batch(drawn.x, y=y), "mse")
     gradient = ec.criteria.gradient_magnitude(drawn.mlp, drawn.x, y)
     trace = ec.forward(drawn.mlp, drawn.x)
     g = ec.pullback(drawn.mlp, trace, (2 * (trace.outputs - y) / y.shape[1])[np.newaxis])
@@ -283,7 +283,7 @@ def test_the_error_of_the_variance_is_within_its_bound(seed, n, offset):
     rng = np.random.default_rng(seed)
     a, weight = rng.standard_normal((n, 2)) + offset, rng.random(n) ** 4
     neuron = ec.MLP([[[1, 1]]], [[0]])  # s = 1, so what counts is the sample's share alone
-    computed = ec.collect_moments(neuron, a, sample_weight=weight).layers[0]
+    computed = ec.collect_moments(neuron, ec.Batch(a, weight)).layers[0]
     for j in range(2):
         S = [Fraction(v) for v in weight / weight.sum()]
         A = [Fraction(v) for v in a[:, j]]

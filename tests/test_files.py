@@ -33,6 +33,35 @@ def test_a_network_survives_a_file(tmp_path_factory: pytest.TempPathFactory, d: 
     assert all((a == b).all() for a, b in zip((*again.weights, *again.biases), (*d.mlp.weights, *d.mlp.biases)))
 
 
+@pytest.mark.parametrize("activation", ["sin", ("sin", "gelu"), ("relu", "relu")])
+def test_one_activation_per_layer_survives_a_file(tmp_path: Path, activation: str | tuple[str, ...]) -> None:
+    d = make([2, 3, 4, 1], activation, "tanh")
+    d.mlp.save(tmp_path / "n.npz")
+    again = ec.MLP.load(tmp_path / "n.npz")
+    assert repr(again) == repr(d.mlp) and (again(d.x) == d.mlp(d.x)).all()
+    pruned = ec.prune(d.mlp, ec.criteria.magnitude(d.mlp), 0.5)
+    pruned.save(tmp_path / "s.npz")
+    again = ec.Pruned.load(tmp_path / "s.npz")
+    assert repr(again.mlp) == repr(d.mlp) and (again.mlp(d.x) == pruned.mlp(d.x)).all()
+    sparse = again.to_sparse()
+    sparse.save(tmp_path / "s.npz")
+    assert repr(ec.SparseMLP.load(tmp_path / "s.npz").to_dense()) == repr(d.mlp)
+    np.testing.assert_allclose(sparse(d.x), pruned.mlp(d.x), rtol=1e-12, atol=1e-14)
+
+
+def test_a_file_with_another_number_of_activations_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "n.npz"
+    make([2, 3, 4, 1]).mlp.save(file)
+    arrays = dict(np.load(file))
+    np.savez(file, **(arrays | {"activation": np.array(["sin", "tanh", "relu"])}))
+    with pytest.raises(ValueError, match=r"activation: expected one name, or one per hidden layer \(2\), got 3"):
+        ec.MLP.load(file)
+    assert ec.MLP.load(file, ["relu", "sin"]).activation == ("relu", "sin")
+    np.savez(file, **(arrays | {"activation": np.array([[1, 2]])}))
+    with pytest.raises(TypeError, match=r"activation\[0\]: expected a name, got list"):
+        ec.MLP.load(file)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.longdouble])
 def test_the_dtype_survives_a_file(tmp_path: Path, dtype: type) -> None:
     mlp = make([2, 3, 1], dtype=dtype).mlp
@@ -63,6 +92,9 @@ def test_a_file_that_is_no_network_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="biases_0 is missing"):
         ec.MLP.load(file)
     np.savez(file, other=np.ones((1, 2)))
+    with pytest.raises(ValueError, match="expected a file of MLP, got arrays of no kind that is known"):
+        ec.MLP.load(file)
+    np.savez(file, kind="MLP", biases_0=np.ones(1))
     with pytest.raises(ValueError, match="weights_0 is missing"):
         ec.MLP.load(file)
     make([2, 1]).mlp.save(file)

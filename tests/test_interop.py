@@ -13,15 +13,8 @@ import pytest
 from networks import make
 
 import ecprune_np as ec
-from ecprune_np.interop import (
-    KERAS_ACTIVATIONS,
-    TORCH_ACTIVATIONS,
-    from_keras,
-    from_sklearn,
-    from_torch,
-    to_sklearn,
-    to_torch,
-)
+from ecprune_np.interop import from_keras, from_sklearn, from_torch, to_sklearn, to_torch
+from ecprune_np.interop.frameworks import KERAS_ACTIVATIONS, TORCH_ACTIVATIONS
 
 D = make([4, 5, 3], "relu")
 X = D.x

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ecprune_np as ec
-from ecprune_np.joint import joint_shifts
 from ecprune_np.metrics import cotangents
 from ecprune_np.oracle import true_change
+from ecprune_np.pruning import joint_shifts
 
 few = settings(max_examples=40, deadline=None, derandomize=True)
 STEP = 1e-200
@@ -28,7 +28,8 @@ def output_from(mlp, layer, z):
 def brute_force(drawn, masks, metric, sample_weight):
     """The rows √weight c_rᵀ J and the change that all removals make, J by complex step (EC-9.3)."""
     mlp, trace = drawn.mlp, ec.forward(drawn.mlp, drawn.x)
-    c = cotangents(metric, trace.outputs, np.eye(mlp.sizes[-1])[drawn.labels], "cross_entropy")
+    y = drawn.targets(metric)
+    c = cotangents(metric, trace.outputs, np.eye(mlp.sizes[-1])[y] if metric == "cross_entropy" else y)
     weight = np.sqrt(sample_weight / sample_weight.sum())
     columns, change = [], 0
     for l, z in enumerate(trace.preactivations):
@@ -53,11 +54,7 @@ def random_masks(drawn, seed):
 def test_joint_shifts_are_the_shortest_least_squares_solution(drawn, metric, seed):
     masks = random_masks(drawn, seed)
     A, change = brute_force(drawn, masks, metric, drawn.sample_weight)
-    shifts = joint_shifts(
-        drawn.mlp, drawn.x, masks, metric,
-        sample_weight=drawn.sample_weight, batch_size=3, y=drawn.labels, loss="cross_entropy",
-    )  # fmt: skip
-    d = np.concatenate(shifts)
+    d = np.concatenate(joint_shifts(drawn.mlp, networks.batch(drawn, metric), masks, metric, batch_size=3))
     best = np.linalg.lstsq(A, change, rcond=1e-13)[0]
     size = np.linalg.norm(change)
     assert np.linalg.norm(A @ d - change) <= np.linalg.norm(A @ best - change) + 1e-9 * size
@@ -77,9 +74,9 @@ def test_ec_5_1_the_shifts_of_one_row_add_up(drawn, metric, seed):
     i = int(rng.integers(drawn.mlp.shapes[l][0]))
     masks = [np.ones(w.shape, bool) for w in drawn.mlp.weights]
     masks[l][i] = rng.random(drawn.mlp.shapes[l][1]) < 0.3
-    arguments = {"y": drawn.labels, "loss": "cross_entropy", "sample_weight": drawn.sample_weight}
-    scores = ec.elimination_compensation(drawn.mlp, drawn.x, metric, **arguments)
-    shifts = joint_shifts(drawn.mlp, drawn.x, masks, metric, biases="touched", **arguments)
+    x = networks.batch(drawn, metric)
+    scores = ec.elimination_compensation(drawn.mlp, x, metric)
+    shifts = joint_shifts(drawn.mlp, x, masks, metric, biases="touched")
     expected = scores.bias_shift[l][i][~masks[l][i]].sum()
     size = np.abs(scores.bias_shift[l][i]).sum() + 1e-300
     assert abs(shifts[l][i] - expected) <= 1e-9 * size, (shifts[l][i], expected)
@@ -124,15 +121,14 @@ def test_bad_input_is_named():
 @given(networks.networks(output_activations=["identity", "tanh"], max_width=4), st.floats(0.1, 0.9))
 @few
 def test_refit_is_at_least_as_good_as_any_other_compensation(drawn, sparsity):
-    scores = ec.elimination_compensation(drawn.mlp, drawn.x, sample_weight=drawn.sample_weight)
+    x = networks.batch(drawn)
+    scores = ec.elimination_compensation(drawn.mlp, x)
     changes = {}
     for compensation in (None, "independent", "joint", "refit"):
-        pruned = ec.prune(
-            drawn.mlp, scores, sparsity, compensation=compensation, x=drawn.x, sample_weight=drawn.sample_weight
-        )
-        masks = pruned.masks
-        changes[compensation] = true_change(pruned.mlp, drawn.mlp, drawn.x, sample_weight=drawn.sample_weight)
-        assert all((w[~m] == 0).all() for w, m in zip(pruned.mlp.weights, masks))
+        samples = x if compensation in ("joint", "refit") else None
+        pruned = ec.prune(drawn.mlp, scores, sparsity, compensation=compensation, x=samples)
+        changes[compensation] = true_change(pruned.mlp, drawn.mlp, x)
+        assert all((w[~m] == 0).all() for w, m in zip(pruned.mlp.weights, pruned.masks))
     assert changes["refit"] <= min(changes.values()), changes
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 
 import ecprune_np as ec
-from ecprune_np.linearization import linearization_error
+from ecprune_np.error_analysis.linearization import FRACTIONS, _rate, linearization_error
 
 SMOOTH = ["elu", "gelu", "sigmoid", "silu", "sin", "softplus", "tanh"]
 few = settings(max_examples=30, deadline=None, derandomize=True)
@@ -17,14 +17,15 @@ few = settings(max_examples=30, deadline=None, derandomize=True)
 @given(networks.networks(max_width=4, min_outputs=2))
 @few
 def test_ec_8_4_the_true_change_is_that_of_the_pruned_network(drawn):
-    scores = ec.elimination_compensation(drawn.mlp, drawn.x, sample_weight=drawn.sample_weight)
-    error = linearization_error(drawn.mlp, drawn.x, scores, n_weights=5, sample_weight=drawn.sample_weight)
+    x = networks.batch(drawn)
+    scores = ec.elimination_compensation(drawn.mlp, x)
+    error = linearization_error(drawn.mlp, x, scores, n_weights=5)
     for k, (l, i, j) in enumerate(error.indices):
         weights, biases = [w.copy() for w in drawn.mlp.weights], [b.copy() for b in drawn.mlp.biases]
         weights[l][i, j] = 0
         biases[l][i] += scores.bias_shift[l][i, j]
         pruned = drawn.mlp.replace(weights, biases)
-        expected = ec.oracle.true_change(pruned, drawn.mlp, drawn.x, sample_weight=drawn.sample_weight)
+        expected = ec.oracle.true_change(pruned, drawn.mlp, x)
         assert error.true[k] == pytest.approx(expected, rel=1e-7, abs=1e-28)
         assert error.predicted[k] == scores.importance[l][i, j]
         assert np.isfinite(error.remainder[k]).all() and not np.isnan(error.rate[k])
@@ -34,9 +35,9 @@ def test_ec_8_4_the_true_change_is_that_of_the_pruned_network(drawn):
 @pytest.mark.parametrize("metric", networks.METRICS)
 def test_ec_8_2_the_remainder_is_of_second_order(activation, metric):
     drawn = networks.make([3, 4, 4, 3], activation, n_samples=30, seed=1)
-    arguments = {"metric": metric, "y": drawn.labels, "loss": "cross_entropy"}
-    scores = ec.elimination_compensation(drawn.mlp, drawn.x, **arguments)
-    error = linearization_error(drawn.mlp, drawn.x, scores, n_weights=10**6, **arguments)
+    x = networks.batch(drawn, metric, weighted=False)
+    scores = ec.elimination_compensation(drawn.mlp, x, metric)
+    error = linearization_error(drawn.mlp, x, scores, n_weights=10**6, metric=metric)
     hidden = error.indices[:, 0] < 2
     if activation == "elu":  # whose second derivative jumps at 0: steps that cross it are of second order, not smooth
         assert (np.abs(error.rate[hidden] - 2) < 0.2).all(), error.rate[hidden]
@@ -73,8 +74,6 @@ def test_a_wrong_shift_or_slope_shows():
     right = linearization_error(drawn.mlp, drawn.x, scores, largest)
     wrong = linearization_error(drawn.mlp, drawn.x, ec.Scores(scores.importance), largest)
     assert wrong.true[0] > right.true[0]
-    from ecprune_np.linearization import FRACTIONS, _rate
-
     assert _rate(FRACTIONS * 0.1, 1e-16) == pytest.approx(1)
     assert _rate(FRACTIONS**3, 1e-30) == pytest.approx(3)
     assert _rate(0 * FRACTIONS, 1e-16) == np.inf
@@ -133,6 +132,9 @@ def test_bad_input_is_named():
         linearization_error(drawn.mlp, drawn.x, [1])
     with pytest.raises(ValueError, match="n_weights: expected at least 1"):
         linearization_error(drawn.mlp, drawn.x, scores, n_weights=0)
+    for argument in ("n_weights", "seed"):
+        with pytest.raises(ValueError, match=f"{argument}: expected none, for it has no effect beside weights"):
+            linearization_error(drawn.mlp, drawn.x, scores, [(0, 0, 0)], **{argument: 1})
     huge = ec.MLP([[[1e160]]], [[0.0]])
     with pytest.raises(ValueError, match="the true change: overflow"):
         linearization_error(huge, [[1.0], [2.0]], ec.Scores([[[1.0]]]))

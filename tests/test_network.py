@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from networks import Drawn, make, networks
+from networks import Drawn, batch, make, networks
 from taylor import observed_order
 
 import ecprune_np as ec
@@ -38,6 +38,51 @@ def test_pullback_is_the_complex_step_of_each_cotangent(d: Drawn, n_cotangents: 
             z[:, i] += 1e-200j
             expected = np.einsum("rnk,nk->rn", c, evaluate_from(d.mlp, l, z).imag / 1e-200)
             np.testing.assert_allclose(g[:, :, i], expected, rtol=1e-10, atol=1e-13)
+
+
+MIXED = [("tanh", "gelu", "sin"), ("silu", "softplus", "sigmoid"), ("identity", "tanh", "identity")]
+
+
+@pytest.mark.parametrize("output_activation", ["identity", "sigmoid"])
+@pytest.mark.parametrize("activation", MIXED, ids="-".join)
+def test_pullback_through_mixed_activations_has_a_remainder_of_second_order(
+    activation: tuple[str, ...], output_activation: str
+) -> None:
+    """EC-2.1, EC-2.2: each layer's own σ', at every layer."""
+    d = make([3, 5, 4, 5, 3], activation, output_activation, seed=6)
+    trace, rng = ec.forward(d.mlp, d.x), np.random.default_rng(7)
+    c = rng.standard_normal((2, *trace.outputs.shape))
+    for l, g in enumerate(ec.pullback(d.mlp, trace, c)):
+        direction = rng.standard_normal(trace.preactivations[l].shape)
+
+        def along(step: float, l: int = l, direction: np.ndarray = direction) -> np.ndarray:
+            outputs = evaluate_from(d.mlp, l, trace.preactivations[l] + step * direction)
+            return np.einsum("rnk,nk->r", c, outputs)
+
+        order = observed_order(along, np.einsum("rni,ni->r", g, direction))
+        affine = output_activation == "identity" and all(
+            d.mlp.layer_activation(m).name == "identity" for m in range(l, d.mlp.n_layers)
+        )
+        assert order == np.inf if affine else 1.9 < order < 2.2, (l, order)
+
+
+@given(networks(max_layers=3))
+def test_one_activation_per_layer_is_that_of_each_layer(d: Drawn) -> None:
+    """EC-1.2: layer by layer, one network of a single layer after the other."""
+    a = d.x
+    for l in range(d.mlp.n_layers):
+        layer = ec.MLP([d.mlp.weights[l]], [d.mlp.biases[l]], output_activation=d.mlp.layer_activation(l).name)
+        a = layer(a)
+    assert (a == d.mlp(d.x)).all()
+
+
+def test_names_that_are_all_the_same_are_one() -> None:
+    weights, biases = [np.ones((2, 2))] * 3, [np.zeros(2)] * 3
+    assert ec.MLP(weights, biases, ["sin", "sin"]).activation == "sin"
+    mixed = ec.MLP(weights, biases, ["sin", "tanh"], "relu")
+    assert mixed.activation == ("sin", "tanh") and repr(mixed) == "MLP(2-2-2-2, ('sin', 'tanh'), 'relu', float64)"
+    assert [mixed.layer_activation(l).name for l in range(3)] == ["sin", "tanh", "relu"]
+    assert mixed.replace(weights, biases).activation == mixed.astype(np.float32).activation == mixed.activation
 
 
 @given(networks(min_outputs=2), st.sampled_from(["mse", "cross_entropy"]))
@@ -92,7 +137,7 @@ def test_confident_logits_have_an_exact_gradient() -> None:
 
 def test_accuracy_is_the_fraction_of_right_labels() -> None:
     mlp = ec.MLP([np.eye(2)], [np.zeros(2)])
-    assert ec.accuracy(mlp, [[1, 0], [0, 1], [3, 2], [0, 5]], np.array([0, 1, 1, 1])) == 0.75
+    assert ec.accuracy(mlp, ec.Batch([[1, 0], [0, 1], [3, 2], [0, 5]], y=[0, 1, 1, 1])) == 0.75
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.longdouble])
@@ -101,7 +146,7 @@ def test_dtype_is_kept_throughout(dtype: type) -> None:
     trace = ec.forward(d.mlp, d.x)
     derivatives = ec.pullback(d.mlp, trace, np.ones((1, *trace.outputs.shape)))
     _, gradient = ec.loss_gradient(d.mlp, d.x, d.labels, "cross_entropy")
-    moments = ec.collect_moments(d.mlp, d.x, "fisher", sample_weight=d.sample_weight, batch_size=7)
+    moments = ec.collect_moments(d.mlp, batch(d), "fisher", batch_size=7)
     scores = ec.elimination_compensation(d.mlp, moments)
     pruned = ec.prune(d.mlp, scores, 0.5)
     trained = ec.train(d.mlp, d.x, d.labels, "cross_entropy", epochs=2)
@@ -126,6 +171,15 @@ def test_initialize_is_reproducible_and_scaled() -> None:
     assert first.weights[0].std() == pytest.approx(np.sqrt(2 / 200), rel=0.02)
     assert ec.MLP.initialize([200, 100], "tanh").weights[0].std() == pytest.approx(np.sqrt(1 / 200), rel=0.02)
     assert "200-100-5" in repr(first)
+
+
+def test_initialize_scales_each_layer_for_its_own_activation() -> None:
+    mlp = ec.MLP.initialize([300, 200, 100, 50], ["relu", "tanh"], "sigmoid", seed=1)
+    assert (mlp.activation, mlp.output_activation) == (("relu", "tanh"), "sigmoid")
+    for w, variance in zip(mlp.weights, (2 / 300, 1 / 200, 1 / 100)):
+        assert w.std() == pytest.approx(np.sqrt(variance), rel=0.02)
+    same = ec.MLP.initialize([300, 200, 100], ["relu"], seed=1)
+    assert same.activation == "relu" and same.weights[0].std() == pytest.approx(np.sqrt(2 / 300), rel=0.02)
 
 
 def test_a_network_cannot_be_written_to_nor_follow_its_arguments() -> None:

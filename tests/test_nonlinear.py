@@ -9,20 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ecprune_np as ec
-from ecprune_np import comparison
+from ecprune_np.error_analysis import comparison
 from ecprune_np.metrics import cotangents
 from ecprune_np.oracle import nonlinear
+from ecprune_np.oracle._slopes import SLOPES
 
 SMOOTH = ["elu", "gelu", "identity", "sigmoid", "silu", "sin", "softplus", "tanh"]
 few = settings(max_examples=25, deadline=None, derandomize=True)
 
 
-def embedded(outputs, metric, at, labels):
+def embedded(outputs, metric, at, y):
     """φ with φ(f') − φ(f) = c_rᵀ (f' − f), the cotangents c_r taken at the unpruned outputs."""
     if metric == "output":
         return outputs
-    one_hot = np.eye(at.shape[1])[labels]
-    c = cotangents(metric, at, one_hot, "cross_entropy")
+    c = cotangents(metric, at, np.eye(at.shape[1])[y] if metric == "cross_entropy" else y)
     return np.einsum("rnk,nk->nr", c, outputs)
 
 
@@ -33,7 +33,8 @@ def true_value(drawn, metric, sample_weight, index, shift):
     weights[l][i, j] = 0
     biases[l][i] += shift
     before, after = drawn.mlp(drawn.x), drawn.mlp.replace(weights, biases)(drawn.x)
-    change = embedded(after, metric, before, drawn.labels) - embedded(before, metric, before, drawn.labels)
+    y = drawn.targets(metric)
+    change = embedded(after, metric, before, y) - embedded(before, metric, before, y)
     return float(np.average(np.sum(change**2, axis=1), weights=sample_weight))
 
 
@@ -42,9 +43,9 @@ def every_weight(mlp):
 
 
 def check_everything(drawn, metric, sample_weight=None):
-    arguments = {"sample_weight": sample_weight, "y": drawn.labels, "loss": "cross_entropy"}
-    found = nonlinear(drawn.mlp, drawn.x, metric, **arguments)
-    first_order = ec.elimination_compensation(drawn.mlp, drawn.x, metric, **arguments)
+    x = ec.Batch(drawn.x, sample_weight, drawn.targets(metric))
+    found = nonlinear(drawn.mlp, x, metric)
+    first_order = ec.elimination_compensation(drawn.mlp, x, metric)
     size = 1 + float(np.mean(np.sum(drawn.mlp(drawn.x) ** 2, axis=1)))  # preactivations are of order 1
     for index in every_weight(drawn.mlp):
         l, i, j = index
@@ -80,7 +81,7 @@ def test_guarantees_hold_for_every_weight(activation, sizes):
     check_everything(networks.make(sizes, activation, n_samples=15, seed=len(sizes)), "output")
 
 
-@pytest.mark.parametrize("metric", ["softmax", "fisher", "loss", lambda f: np.stack([f, np.cos(f), np.ones_like(f)])])
+@pytest.mark.parametrize("metric", [*networks.METRICS[1:], lambda f: np.stack([f, np.cos(f), np.ones_like(f)])])
 @pytest.mark.parametrize("output_activation", ["identity", "tanh"])
 def test_other_metrics_are_taken_at_the_unpruned_outputs(metric, output_activation):
     check_everything(networks.make([3, 4, 3], "tanh", output_activation, seed=4), metric)
@@ -91,23 +92,19 @@ def test_other_metrics_are_taken_at_the_unpruned_outputs(metric, output_activati
 def test_equals_ec_in_identity_networks(drawn, metric):
     if metric in ("softmax", "fisher") and drawn.mlp.sizes[-1] < 2:
         metric = "output"
-    arguments = {"y": drawn.labels, "loss": "cross_entropy"}
-    found = nonlinear(drawn.mlp, drawn.x, metric, **arguments)
-    assert_scores_equal(found, drawn, metric, range(drawn.mlp.n_layers), arguments)
+    assert_scores_equal(drawn.mlp, networks.batch(drawn, metric, weighted=False), metric, range(drawn.mlp.n_layers))
 
 
 @given(networks.networks(output_activations=["identity"]))
 @few
 def test_equals_ec_in_the_last_layer(drawn):
-    found = nonlinear(drawn.mlp, drawn.x, sample_weight=drawn.sample_weight)
-    arguments = {"sample_weight": drawn.sample_weight}
-    assert_scores_equal(found, drawn, "output", [drawn.mlp.n_layers - 1], arguments)
+    assert_scores_equal(drawn.mlp, networks.batch(drawn), "output", [drawn.mlp.n_layers - 1])
 
 
-def assert_scores_equal(found, drawn, metric, layers, arguments):
-    moments = ec.collect_moments(drawn.mlp, drawn.x, metric, **arguments)
-    expected = ec.elimination_compensation(drawn.mlp, moments)
-    importance_scale, shift_scale = comparison.scales(drawn.mlp, moments)
+def assert_scores_equal(mlp, x, metric, layers):
+    found, moments = nonlinear(mlp, x, metric), ec.collect_moments(mlp, x, metric)
+    expected = ec.elimination_compensation(mlp, moments)
+    importance_scale, shift_scale = comparison.scales(mlp, moments)
     for l in layers:
         assert found.converged[l].all()
         error = comparison.relative_error(found.importance[l], expected.importance[l], importance_scale[l]).max()
@@ -200,8 +197,29 @@ def test_bad_input_is_named():
         nonlinear(drawn.mlp, drawn.x, memory=0)
     with pytest.raises(ValueError, match="metric: expected one of"):
         nonlinear(drawn.mlp, drawn.x, "l2")
-    with pytest.raises(ValueError, match='y: metric "loss" needs targets'):
-        nonlinear(drawn.mlp, drawn.x, "loss")
+    for metric in ("mse", "cross_entropy"):
+        with pytest.raises(ValueError, match=f'y: metric "{metric}" needs targets'):
+            nonlinear(drawn.mlp, drawn.x, metric)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.longdouble])
+@pytest.mark.parametrize("activation", networks.ACTIVATIONS)
+def test_slopes_from_values_are_the_derivatives_up_to_two_roundings(activation, dtype):
+    """EC-10: an absolute error, which is relative to σ's value where that value's own rounding is in the slope."""
+    far = np.geomspace(1e-300, 1e300, 6001)
+    z = np.concatenate([np.linspace(-50, 50, 20001), far, -far, [0.0, -0.0]]).astype(dtype)
+    with np.errstate(over="ignore"):  # a square, in gelu's density
+        a = ec.ACTIVATIONS[activation].value(z)
+        slope, derivative = SLOPES[activation](z, a), ec.ACTIVATIONS[activation].derivative(z)
+    # silu's slope is s + a (1 − s), s = a/z, until s is rounded to 1
+    size = np.maximum(1, np.where(np.abs(z) < 50, np.abs(a), 0)) if activation == "silu" else 1
+    assert slope.dtype == dtype
+    error = np.abs(slope - derivative) / size
+    assert error.max() <= 2 * np.finfo(dtype).eps, (z[error.argmax()], error.max())
+
+
+def test_every_activation_has_a_slope():
+    assert sorted(SLOPES) == networks.ACTIVATIONS
 
 
 def test_an_overflow_is_an_error_not_a_number():

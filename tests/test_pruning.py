@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from networks import METRICS, Drawn, make, networks
+from networks import METRICS, Drawn, batch, make, networks
 
 import ecprune_np as ec
-from ecprune_np.comparison import worst_error
-from ecprune_np.moments import moments_of_batches
-from ecprune_np.survivors import reaching_outputs, scores_of_survivors
+from ecprune_np.error_analysis.comparison import worst_error
+from ecprune_np.pruning.iterative import reaching_outputs, scores_of_survivors
+from ecprune_np.streaming.collect import moments_of_batches
 
 SPARSITIES = st.floats(0, 1) | st.sampled_from([0.0, 0.1, 0.5, 0.9, 1.0])
 
@@ -117,6 +117,14 @@ def test_iterative_pruning_ends_where_it_should(d: Drawn, scope: str, steps: int
         assert all((a == b).all() for a, b in zip(pruned.mlp.biases, one_shot.mlp.biases))
 
 
+@pytest.mark.parametrize("compensation", [None, "independent"])
+@pytest.mark.parametrize(("name", "value"), [("x", [[1.0, 2.0]]), ("metric", "output")])
+def test_samples_that_no_compensation_needs_are_refused(compensation: Any, name: str, value: Any) -> None:
+    mlp = ec.MLP([np.ones((2, 2))], [np.zeros(2)])
+    with pytest.raises(ValueError, match=f"{name}: expected none, for it has no effect with compensation"):
+        ec.prune(mlp, ec.criteria.magnitude(mlp), 0.5, compensation=compensation, **{name: value})
+
+
 def test_the_schedule_takes_smaller_and_smaller_bites() -> None:
     """EC-5.6."""
     targets = ec.sparsity_schedule(0.9, 10)
@@ -142,10 +150,10 @@ def test_iterating_pays_on_a_trained_network() -> None:
 def test_what_reaches_no_output_need_not_be_computed(d: Drawn, sparsity: float, metric: str, batch_size: int) -> None:
     """EC-5.8: the scores of what is left are those of the whole pruned network."""
     pruned = ec.prune(d.mlp, ec.criteria.random(d.mlp, d.seed), sparsity).mlp
-    arguments = {"sample_weight": d.sample_weight, "batch_size": batch_size, "y": d.labels, "loss": "cross_entropy"}
-    whole = ec.elimination_compensation(pruned, d.x, metric, **arguments)
-    left = scores_of_survivors(pruned, d.x, metric, **arguments)
-    moments = ec.collect_moments(pruned, d.x, metric, **arguments)
+    x = batch(d, metric)
+    whole = ec.elimination_compensation(pruned, x, metric, batch_size=batch_size)
+    left = scores_of_survivors(pruned, x, metric, batch_size=batch_size)
+    moments = ec.collect_moments(pruned, x, metric, batch_size=batch_size)
     assert max(worst_error(left, whole, pruned, moments)) < 1e-12
 
 
@@ -173,7 +181,7 @@ def test_iterative_pruning_leaves_out_what_reaches_no_output(monkeypatch: pytest
         sizes.append(network.sizes)
         return moments_of_batches(network, *arguments, **keywords)
 
-    monkeypatch.setattr("ecprune_np.survivors.moments_of_batches", spied)
+    monkeypatch.setattr("ecprune_np.pruning.iterative.moments_of_batches", spied)
     pruned = ec.prune_iteratively(mlp, d.x, 0.9, steps=6)
     masks = tuple(np.ones(w.shape, bool) for w in plain.weights)
     for target in ec.sparsity_schedule(0.9, 6):
@@ -184,10 +192,8 @@ def test_iterative_pruning_leaves_out_what_reaches_no_output(monkeypatch: pytest
     assert len(sizes) == 5 and sizes[0][2] <= 3 and sizes[-1][0] < 12, sizes
 
 
-def test_iterative_pruning_takes_a_metric_and_targets() -> None:
+@pytest.mark.parametrize("metric", METRICS)
+def test_iterative_pruning_takes_a_metric_and_targets(metric: str) -> None:
     d = make([3, 4, 3])
-    for metric in ("softmax", "fisher", "loss"):
-        pruned = ec.prune_iteratively(
-            d.mlp, d.x, 0.5, steps=3, metric=metric, y=d.labels, loss="cross_entropy", sample_weight=d.sample_weight
-        )
-        assert n_removed(pruned) == 12
+    pruned = ec.prune_iteratively(d.mlp, batch(d, metric), 0.5, steps=3, metric=metric)
+    assert n_removed(pruned) == 12

@@ -45,6 +45,16 @@ def test_every_public_name_in_the_readme_exists() -> None:
             thing = getattr(thing, part)
 
 
+def test_where_to_read_names_every_public_file_and_folder_once_and_the_street_in_its_order() -> None:
+    table = README.split("## Where to read")[1].split("\n## ")[0]
+    cells = [line.split(" | ")[0] for line in table.splitlines() if line.startswith("| `")]
+    named = [name for cell in cells for name in re.findall(r"`(\w+(?:\.py|/))`", cell)]
+    package = Path(ec.__file__).parent
+    files = {path.name for path in package.glob("[a-z]*.py")}
+    assert sorted(named) == sorted(files | {f"{path.parent.name}/" for path in package.glob("*/__init__.py")})
+    assert named[:6] == [f"{name}.py" for name in ("activations", "mlp", "losses", "metrics", "moments", "scores")]
+
+
 def test_moments_of_parts_are_merged_and_a_broken_stream_is_taken_up_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,10 +22,10 @@ def magnitude_pruned(mlp, sparsity=0.4):
 def test_never_worse_than_the_start(drawn):
     pruned = magnitude_pruned(drawn.mlp)
     for metric in networks.METRICS:
-        arguments = {"sample_weight": drawn.sample_weight, "y": drawn.labels, "loss": "cross_entropy"}
-        refitted = refit_biases(pruned, drawn.mlp, drawn.x, metric, **arguments)
-        before = true_change(pruned.mlp, drawn.mlp, drawn.x, metric, **arguments)
-        after = true_change(refitted.mlp, drawn.mlp, drawn.x, metric, **arguments)
+        x = networks.batch(drawn, metric)
+        refitted = refit_biases(pruned, drawn.mlp, x, metric)
+        before = true_change(pruned.mlp, drawn.mlp, x, metric)
+        after = true_change(refitted.mlp, drawn.mlp, x, metric)
         assert after <= before, (metric, before, after)
         assert all((a == b).all() for a, b in zip(refitted.mlp.weights, pruned.mlp.weights))
         assert all((a == b).all() for a, b in zip(refitted.masks, pruned.masks))

@@ -14,15 +14,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from networks import METRICS, Drawn, make, networks
+from networks import METRICS, Drawn, batch, make, networks
 
 import ecprune_np as ec
-from ecprune_np.batches import Batch, BatchError, Samples, joined
-from ecprune_np.comparison import worst_error
+from ecprune_np import Batch, BatchError
+from ecprune_np.error_analysis.comparison import worst_error
 from ecprune_np.losses import targets
 from ecprune_np.metrics import cotangents
-from ecprune_np.scratch import Scratch
-from ecprune_np.sensitivities import weighted_sensitivities
+from ecprune_np.streaming.batches import Checked, joined
+from ecprune_np.streaming.scratch import Scratch
+from ecprune_np.streaming.sensitivities import weighted_sensitivities
 
 D = make([3, 4, 2], n_samples=20)
 
@@ -32,10 +33,11 @@ def distance(a: ec.Moments, b: ec.Moments, mlp: ec.MLP) -> float:
     return max(worst_error(ec.elimination_compensation(mlp, a), ec.elimination_compensation(mlp, b), mlp, b))
 
 
-def batches_of(d: Drawn, size: int) -> Iterator[Batch]:
+def batches_of(d: Drawn, size: int, metric: str = "cross_entropy") -> Iterator[Batch]:
+    y = d.targets(metric)
     for start in range(0, len(d.x), size):
         part = slice(start, start + size)
-        yield Batch(d.x[part], d.sample_weight[part], d.labels[part])
+        yield Batch(d.x[part], d.sample_weight[part], None if y is None else y[part])
 
 
 def broken_after(n: int) -> Iterator[np.ndarray]:
@@ -47,12 +49,9 @@ def broken_after(n: int) -> Iterator[np.ndarray]:
 @given(networks(min_outputs=2), st.sampled_from(METRICS), st.integers(1, 25), st.integers(1, 25))
 def test_a_stream_of_batches_is_the_whole(d: Drawn, metric: str, size: int, batch_size: int) -> None:
     """EC-7.4: for any batches, with weights and targets, cut smaller or not."""
-    whole = ec.collect_moments(
-        d.mlp, d.x, metric, sample_weight=d.sample_weight, y=d.labels, loss="cross_entropy", batch_size=1000
-    )
-    streamed = ec.collect_moments(
-        d.mlp, batches_of(d, size), metric, loss="cross_entropy", batch_size=batch_size, n_samples=len(d.x)
-    )
+    whole = ec.collect_moments(d.mlp, batch(d, metric), metric, batch_size=1000)
+    batches = batches_of(d, size, metric)
+    streamed = ec.collect_moments(d.mlp, batches, metric, batch_size=batch_size, n_samples=len(d.x))
     assert distance(streamed, whole, d.mlp) < 1e-12
     assert streamed.n_samples == len(d.x)
     assert streamed.total_weight == pytest.approx(d.sample_weight.sum())
@@ -62,11 +61,13 @@ def test_a_stream_of_batches_is_the_whole(d: Drawn, metric: str, size: int, batc
 def test_sensitivities_are_squares_of_the_pullback(d: Drawn, metric: str, rows: int) -> None:
     """EC-3.9: the fast sum over cotangents, so many samples at a time, against the readable pullback."""
     trace = ec.forward(d.mlp, d.x)
-    y = targets(d.labels, "cross_entropy", len(d.x), d.mlp.sizes[-1], d.mlp.dtype)
-    c = cotangents(metric, trace.outputs, y, "cross_entropy")
+    y = d.targets(metric)
+    if y is not None:
+        y = targets(y, metric, len(d.x), d.mlp.sizes[-1], d.mlp.dtype)
+    c = cotangents(metric, trace.outputs, y)
     with pytest.MonkeyPatch.context() as patch:
         row_bytes = len(c) * max(d.mlp.sizes[1:]) * d.mlp.dtype.itemsize
-        patch.setattr("ecprune_np.sensitivities.SLAB_BYTES", rows * row_bytes)
+        patch.setattr("ecprune_np.streaming.sensitivities.SLAB_BYTES", rows * row_bytes)
         sensitivities = [np.empty_like(z) for z in trace.preactivations]
         weighted_sensitivities(d.mlp, trace, c, d.sample_weight, Scratch(0, d.mlp.dtype), sensitivities)
     for s, g in zip(sensitivities, ec.pullback(d.mlp, trace, c)):
@@ -125,16 +126,16 @@ def test_small_batches_are_joined(length: int, n_joined: int, monkeypatch: pytes
         seen.append(len(share))
         weighted_sensitivities(mlp, trace, c, share, *rest)
 
-    monkeypatch.setattr("ecprune_np.moments.weighted_sensitivities", spied)
-    moments = ec.collect_moments(D.mlp, batches_of(D, length), loss="cross_entropy", batch_size=10)
-    whole = ec.collect_moments(D.mlp, D.x, sample_weight=D.sample_weight, batch_size=100)
+    monkeypatch.setattr("ecprune_np.streaming.blocks.weighted_sensitivities", spied)
+    moments = ec.collect_moments(D.mlp, batches_of(D, length), batch_size=10)
+    whole = ec.collect_moments(D.mlp, batch(D), batch_size=100)
     assert distance(moments, whole, D.mlp) < 1e-12
     assert len(seen) - 1 == n_joined, seen
 
 
 @pytest.mark.parametrize(("length", "size"), [(20, 100), (8, 10)])
 def test_the_last_batch_of_so_many_samples_is_not_copied(length: int, size: int) -> None:
-    batches = [Samples(x, np.ones(len(x)), None) for x in (D.x[k : k + length] for k in range(0, 20, length))]
+    batches = [Checked(x, np.ones(len(x)), None) for x in (D.x[k : k + length] for k in range(0, 20, length))]
     for n_expected, shared in ((20, True), (None, False)):
         *_, (last, _) = joined(iter(batches), size, n_expected)
         assert len(last) < size / 2 and np.shares_memory(last.x, D.x) == shared
@@ -176,8 +177,8 @@ def test_a_memmap_is_read_batch_by_batch(tmp_path: Path, dtype: type, monkeypatc
 
 
 def test_scores_come_from_streams_too() -> None:
-    scores = ec.elimination_compensation(D.mlp, batches_of(D, 7), "fisher", loss="cross_entropy")
-    moments = ec.collect_moments(D.mlp, D.x, "fisher", sample_weight=D.sample_weight)
+    scores = ec.elimination_compensation(D.mlp, batches_of(D, 7), "fisher")
+    moments = ec.collect_moments(D.mlp, batch(D), "fisher")
     assert max(worst_error(scores, ec.elimination_compensation(D.mlp, moments), D.mlp, moments)) < 1e-12
 
 
@@ -203,21 +204,24 @@ GOOD = [D.x[:5], D.x[5:10]]
         (Batch(D.x[:5], np.ones(4)), r"sample_weight: expected shape \(5,\), got \(4,\), in batch 2"),
         (Batch(D.x[:5], np.zeros(4)), r"sample_weight: expected shape \(5,\), got \(4,\), in batch 2"),
         (Batch(D.x[:5], -np.ones(5)), "sample_weight: expected no negative weight, got -1.0 at .0., in batch 2"),
-        (Batch(D.x[:5], None, D.x[:5]), r"y: expected shape \(5, 2\), got \(5, 3\), in batch 2"),
+        (Batch(D.x[:5], y=D.x[:5]), r"y: expected shape \(5, 2\), got \(5, 3\), in batch 2"),
+        (D.x[:5], r'y: metric "mse" needs targets, got None; hand over ec.Batch\(x, y=y\), in batch 2'),
         (Batch(1e308 * np.sign(D.x[:5])), "overflow in layer 0 .*, in batch 2"),
     ],
 )
 def test_a_bad_batch_is_named_and_the_others_are_kept(tmp_path: Path, bad: Any, message: str) -> None:
     large = D.mlp.replace([1e10 * D.mlp.weights[0], D.mlp.weights[1]], D.mlp.biases)
     mlp = large if "overflow" in message else D.mlp
+    metric = "mse" if message.startswith("y:") else "output"
+    first, second, last = batches = [Batch(x, y=x[:, :2]) for x in (*GOOD, D.x[10:])]
     with pytest.raises(BatchError, match=message) as caught:
-        ec.collect_moments(mlp, iter([*GOOD, bad, D.x[10:]]))
+        ec.collect_moments(mlp, iter([first, second, bad, last]), metric)
     assert caught.value.batch == 2 and caught.value.moments is not None
     caught.value.moments.save(tmp_path / "done.npz")
     done = ec.Moments.load(tmp_path / "done.npz")
     assert done.n_samples == 10
-    resumed = done.merge(ec.collect_moments(mlp, D.x[10:]))
-    assert distance(resumed, ec.collect_moments(mlp, D.x), mlp) < 1e-12
+    resumed = done.merge(ec.collect_moments(mlp, last, metric))
+    assert distance(resumed, ec.collect_moments(mlp, batches, metric), mlp) < 1e-12
 
 
 def test_an_iterator_that_fails_says_where_and_can_be_resumed() -> None:
@@ -242,12 +246,13 @@ def test_an_iterator_that_ends_early_is_named() -> None:
     assert caught.value.moments is None
 
 
-def test_arguments_beside_a_stream_are_named() -> None:
-    for arguments in ({"sample_weight": np.ones(20)}, {"y": D.labels}):
-        with pytest.raises(ValueError, match=rf"{next(iter(arguments))}: expected None beside an iterator"):
-            ec.collect_moments(D.mlp, iter(GOOD), **arguments)
-    with pytest.raises(ValueError, match='y: metric "loss" needs targets, got None, in batch 0'):
-        ec.collect_moments(D.mlp, iter(GOOD), "loss")
+def test_what_a_stream_lacks_is_named() -> None:
+    for argument in ("sample_weight", "y"):  # they belong to a batch
+        with pytest.raises(TypeError, match=argument):
+            ec.collect_moments(D.mlp, iter(GOOD), **{argument: D.labels})
+    for metric in ("mse", "cross_entropy"):
+        with pytest.raises(BatchError, match=f'y: metric "{metric}" needs targets, got None; .*, in batch 0'):
+            ec.collect_moments(D.mlp, iter(GOOD), metric)
     with pytest.raises(ValueError, match=r"sample_weight: expected a positive, finite sum, got 0\.0"):
         ec.collect_moments(D.mlp, iter([Batch(D.x, np.zeros(20))]))
     with pytest.raises(ValueError, match="other: expected a finite sum of weights"):
@@ -273,7 +278,7 @@ def test_a_memmap_of_the_wrong_dtype_or_with_damage_is_named(tmp_path: Path) -> 
 @given(d=networks())
 def test_moments_survive_a_file(tmp_path_factory: pytest.TempPathFactory, d: Drawn) -> None:
     file = tmp_path_factory.getbasetemp() / "moments.npz"
-    moments = ec.collect_moments(d.mlp, d.x, sample_weight=d.sample_weight)
+    moments = ec.collect_moments(d.mlp, batch(d))
     moments.save(file)
     again = ec.Moments.load(file)
     assert (again.n_samples, again.total_weight) == (moments.n_samples, moments.total_weight)
@@ -285,7 +290,7 @@ def test_moments_survive_a_file(tmp_path_factory: pytest.TempPathFactory, d: Dra
 def test_a_file_that_holds_no_moments_is_named(tmp_path: Path) -> None:
     file = tmp_path / "m.npz"
     D.mlp.save(file)
-    with pytest.raises(ValueError, match=r"m\.npz: expected moments, sensitivity_0 is missing"):
+    with pytest.raises(ValueError, match=r"m\.npz: expected a file of Moments, got MLP: read it with ec\.load"):
         ec.Moments.load(file)
     ec.collect_moments(D.mlp, D.x).save(file)
     arrays = dict(np.load(file))

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ecprune_np as ec
+from ecprune_np.criteria.surgeon import obc_update, obs_update
 from ecprune_np.metrics import cotangents
-from ecprune_np.surgeon import obc_update, obs_update
 
 few = settings(max_examples=40, deadline=None, derandomize=True)
 STEP = 1e-200
@@ -21,7 +21,8 @@ STEP = 1e-200
 def gradient_matrix(drawn, metric, sample_weight):
     """√weight c_rᵀ ∂f/∂θ by complex steps in every weight and bias, θ as (W^1, b^1, W^2, ...) (EC-9.3)."""
     mlp = drawn.mlp
-    c = cotangents(metric, mlp(drawn.x), np.eye(mlp.sizes[-1])[drawn.labels], "cross_entropy")
+    y = drawn.targets(metric)
+    c = cotangents(metric, mlp(drawn.x), np.eye(mlp.sizes[-1])[y] if metric == "cross_entropy" else y)
     root = np.sqrt(sample_weight / sample_weight.sum())
 
     def outputs(parameters):
@@ -65,9 +66,8 @@ def left_over(A, q, others):
 @given(networks.networks(max_layers=3, max_width=4, min_outputs=2), st.sampled_from(networks.METRICS))
 @few
 def test_ec_6_8_obs_row_ec_and_obd_are_constrained_least_squares_and_ordered(drawn, metric):
-    arguments = {"sample_weight": drawn.sample_weight, "y": drawn.labels, "loss": "cross_entropy"}
     family = [
-        criterion(drawn.mlp, drawn.x, metric, **arguments).importance
+        criterion(drawn.mlp, networks.batch(drawn, metric), metric).importance
         for criterion in (ec.criteria.obs, ec.criteria.obc, ec.elimination_compensation, ec.criteria.obd)
     ]
     A = gradient_matrix(drawn, metric, drawn.sample_weight)

@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from networks import METRICS, Drawn, make, networks
+from networks import METRICS, Drawn, batch, make, networks, samples_per_block
 
 import ecprune_np as ec
-from ecprune_np import threads
-from ecprune_np.moments import _samples_per_block
-from ecprune_np.sensitivities import weighted_sensitivities
-from ecprune_np.threads import side_by_side
+from ecprune_np.streaming import blocks, threads
+from ecprune_np.streaming.sensitivities import weighted_sensitivities
+from ecprune_np.streaming.threads import side_by_side
 
 D = make([3, 4, 2], n_samples=20)
+SAMPLES_PER_BLOCK = blocks.samples_per_block(D.mlp)
 
 
 class Blas:
@@ -44,12 +44,12 @@ class Blas:
 
 
 @contextmanager
-def blas(n_threads: int, samples_per_block: int = 2) -> Iterator[Blas]:
+def blas(n_threads: int, size: int = 2) -> Iterator[Blas]:
     """A BLAS of so many threads, and blocks so small that a batch has several."""
     stand_in = Blas(n_threads)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(threads, "_blas", lambda: stand_in)
-        patch.setattr("ecprune_np.moments._samples_per_block", lambda mlp: samples_per_block)
+        samples_per_block(patch, size)
         yield stand_in
 
 
@@ -60,11 +60,10 @@ def moments_are_equal(a: ec.Moments, b: ec.Moments) -> bool:
 
 @given(networks(min_outputs=2), st.sampled_from(METRICS), st.sampled_from([2, 4]))
 def test_moments_are_the_same_to_the_last_bit(d: Drawn, metric: str, n_threads: int) -> None:
-    arguments = {"sample_weight": d.sample_weight, "y": d.labels, "loss": "cross_entropy"}
     with blas(1):
-        in_turn = ec.collect_moments(d.mlp, d.x, metric, **arguments)
+        in_turn = ec.collect_moments(d.mlp, batch(d, metric), metric)
     with blas(n_threads) as stand_in:
-        assert moments_are_equal(ec.collect_moments(d.mlp, d.x, metric, **arguments), in_turn)
+        assert moments_are_equal(ec.collect_moments(d.mlp, batch(d, metric), metric), in_turn)
     assert stand_in.limited == (len(d.x) > 2)
 
 
@@ -167,10 +166,10 @@ def test_a_real_blas_has_one_thread_meanwhile() -> None:
     with side_by_side(4) as apply:
         assert apply is not map and set(n_threads()) == {1}
     assert n_threads() == before
-    n_samples = 8 * _samples_per_block(D.mlp) // 7
+    n_samples = 8 * SAMPLES_PER_BLOCK // 7
     x = np.random.default_rng(0).standard_normal((n_samples, 3))
     moments = ec.collect_moments(D.mlp, x)
-    with blas(1, _samples_per_block(D.mlp)):
+    with blas(1, SAMPLES_PER_BLOCK):
         assert moments_are_equal(ec.collect_moments(D.mlp, x), moments)
     assert n_threads() == before
 
@@ -182,22 +181,20 @@ def test_an_overflow_in_a_thread_is_named_and_does_not_warn() -> None:
 
 def test_an_overflow_of_the_sum_over_blocks_is_named_and_does_not_warn() -> None:
     mlp = ec.MLP([[[1.0]], [[2.0]]], [[0.0], [0.0]], "identity")
-    with blas(1, samples_per_block=1), pytest.raises(ValueError, match="moments: overflow in layer 0"):
+    with blas(1, size=1), pytest.raises(ValueError, match="moments: overflow in layer 0"):
         ec.collect_moments(mlp, [[7e153], [-7e153]])  # each of them has 0.5 · 2² · 7e153², about 1e308
 
 
-@pytest.mark.parametrize(
-    ("samples_per_block", "n_blocks"), [(30, 1), (20, 1), (19, 2), (10, 2), (9, 4), (6, 4), (4, 6)]
-)
-def test_blocks_come_in_pairs_and_are_no_larger_than_they_may(samples_per_block: int, n_blocks: int) -> None:
+@pytest.mark.parametrize(("size", "n_blocks"), [(30, 1), (20, 1), (19, 2), (10, 2), (9, 4), (6, 4), (4, 6)])
+def test_blocks_come_in_pairs_and_are_no_larger_than_they_may(size: int, n_blocks: int) -> None:
     sizes = []
 
     def spied(mlp: ec.MLP, trace: ec.Trace, c: np.ndarray, share: np.ndarray, *rest: Any) -> None:
         sizes.append(len(share))
         weighted_sensitivities(mlp, trace, c, share, *rest)
 
-    with pytest.MonkeyPatch.context() as patch, blas(1, samples_per_block):
-        patch.setattr("ecprune_np.moments.weighted_sensitivities", spied)
+    with pytest.MonkeyPatch.context() as patch, blas(1, size):
+        patch.setattr("ecprune_np.streaming.blocks.weighted_sensitivities", spied)
         ec.collect_moments(D.mlp, D.x, batch_size=20)
     assert len(sizes) == n_blocks and sum(sizes) == 20
-    assert max(sizes) <= samples_per_block and max(sizes) - min(sizes) <= 1, sizes
+    assert max(sizes) <= size and max(sizes) - min(sizes) <= 1, sizes

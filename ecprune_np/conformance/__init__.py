@@ -26,3 +26,7 @@ __all__ = [
     "check_vectors",
     "write_vectors",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

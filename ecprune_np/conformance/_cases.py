@@ -3,44 +3,88 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from .._checks import frozen
+from .._frozen import Frozen
+from .._types import ActivationName, Array
 from ..activations import ACTIVATIONS
-from ..comparison import scales
+from ..error_analysis.comparison import scales
 from ..mlp import MLP, forward
-from ..moments import collect_moments
 from ..scores import elimination_compensation
+from ..streaming.collect import collect_moments
 
-Array = npt.NDArray[Any]
 Layers = tuple[Array, ...]
 
 ILL_CONDITIONED = "ill-conditioned"
 CONSTANT = 1e-12  # a column is constant where it varies less, relative to its size
 
 
-@dataclass(frozen=True, eq=False)
-class Reference:
-    """The right importances and bias shifts of a case, and the scales that errors are measured on (EC-7.6)."""
+@dataclass(frozen=True, eq=False, repr=False)
+class Reference(Frozen):
+    """The right importances and bias shifts of a case, and the scales that errors are measured on (EC-7.6).
+
+    Attributes
+    ----------
+    importance : tuple of L arrays (n_l, n_{l-1})
+        I_ij.
+    bias_shift : tuple of L arrays (n_l, n_{l-1})
+        δ*_ij.
+    importance_scale : tuple of L arrays (n_l, n_{l-1})
+        R_ij = w² E[s a²].
+    shift_scale : tuple of L arrays (n_l, n_{l-1})
+        |w| √(E[s a²]/S).
+
+    Examples
+    --------
+    >>> case = ec.conformance.cases()[0]
+    >>> reference = case.reference
+    >>> all((i <= scale).all() for i, scale in zip(reference.importance, reference.importance_scale))
+    True
+    """
 
     importance: Layers
     bias_shift: Layers
     importance_scale: Layers
     shift_scale: Layers
 
+    def __repr__(self) -> str:
+        return f"Reference({len(self.importance)} layers)"
 
-@dataclass(frozen=True, eq=False)
-class Case:
-    """One network with samples: `weights[l]` (n_l, n_{l-1}), `biases[l]` (n_l,), `x` (N, n_0), all float64.
 
-    The output layer has no activation.  `flags` say what is special about the case, its group first;
-    `note` says what it catches; `str(case)` is its name.  The arrays cannot be written to.
+@dataclass(frozen=True, eq=False, repr=False)
+class Case(Frozen):
+    """One network with samples, all float64, and what it catches; `str(case)` is its name.
+
+    The output layer has no activation.
+
+    Attributes
+    ----------
+    name : str
+        Unique among the cases.
+    flags : tuple of str
+        What is special about it, its group first.
+    note : str
+        What it catches.
+    weights : tuple of L arrays (n_l, n_{l-1})
+        W^l.
+    biases : tuple of L arrays (n_l,)
+        b^l.
+    activation : str
+        Of the hidden layers.
+    x : array (N, n_0)
+        The samples.
+
+    Examples
+    --------
+    >>> case = ec.conformance.cases()[0]
+    >>> case.name == str(case), case.group == case.flags[0]
+    (True, True)
     """
 
     name: str
@@ -48,8 +92,12 @@ class Case:
     note: str
     weights: Layers
     biases: Layers
-    activation: str
+    activation: ActivationName
     x: Array
+
+    def __repr__(self) -> str:
+        sizes = "-".join(str(n) for n in self.mlp.sizes)
+        return f"Case({self.name}: {sizes}, {self.activation}, {len(self.x)} samples)"
 
     def __str__(self) -> str:
         return self.name
@@ -83,7 +131,19 @@ class Case:
 
 @cache
 def cases() -> tuple[Case, ...]:
-    """All conformance cases, in the order of their groups; names are unique."""
+    """All conformance cases, in the order of their groups; names are unique.
+
+    Returns
+    -------
+    tuple of Case
+        The same objects at each call.
+
+    Examples
+    --------
+    >>> cases = ec.conformance.cases()
+    >>> len({case.name for case in cases}) == len(cases)
+    True
+    """
     return (
         *_activations(),
         *_outputs(),
@@ -102,21 +162,21 @@ def cases() -> tuple[Case, ...]:
 
 
 def _case(
-    name: str, group: str, note: str, weights: Sequence[Any], biases: Sequence[Any], activation: str, x: Any
+    name: str, group: str, note: str, weights: Sequence[Any], biases: Sequence[Any], activation: ActivationName, x: Any
 ) -> Case:
     ws = tuple(frozen(np.array(w, np.float64)) for w in weights)
     bs = tuple(frozen(np.array(b, np.float64)) for b in biases)
     samples = frozen(np.array(x, np.float64))
-    return Case(name, (group, *_flags(MLP(ws, bs, activation), samples)), note, ws, bs, activation, samples)
+    return Case(name, (group, *_flags(MLP(ws, bs, activation), activation, samples)), note, ws, bs, activation, samples)
 
 
-def _flags(mlp: MLP, x: Array) -> tuple[str, ...]:
+def _flags(mlp: MLP, activation: str, x: Array) -> tuple[str, ...]:
     """What is special about a case, found by looking at it."""
     shapes = mlp.shapes
     sensitivity = collect_moments(mlp, x).sensitivity
     columns = [a for a in forward(mlp, x).inputs if len(x) > 1]
     found = {
-        mlp.activation: mlp.n_layers > 1,
+        activation: mlp.n_layers > 1,
         f"{mlp.n_layers} layer{'s' * (mlp.n_layers > 1)}": True,
         "hidden layers": mlp.n_layers > 1,
         "3 or more layers": mlp.n_layers > 2,
@@ -291,12 +351,13 @@ def _samples() -> list[Case]:
 
 def _batches() -> list[Case]:
     made: list[Case] = []
-    for n_samples, activation, note in (
+    sorted_ones: list[tuple[int, ActivationName, str]] = [
         (33, "tanh", "one more than a batch of 32: batches must be weighted by their size"),
         (65, "softplus", "two batches of 32 and one of a single sample"),
         (129, "relu", "one more than a batch of 128"),
         (200, "sigmoid", "not a multiple of any power of two above 8"),
-    ):
+    ]
+    for n_samples, activation, note in sorted_ones:
         w, b, x = _random([3, 4, 2], 60 + n_samples, n_samples)
         order = np.argsort(x[:, 0])
         x[:, 0] = _float32(2 * x[:, 0])
@@ -429,14 +490,15 @@ def _constant_inputs() -> list[Case]:
 def _correlations() -> list[Case]:
     """Inputs that are large exactly where the neuron is sensitive, or insensitive."""
     made: list[Case] = []
-    for name, activation, sign, note in (
+    correlated: list[tuple[str, ActivationName, int, str]] = [
         ("correlated-relu", "relu", 1, "the neuron is live where its input is large: weighted and plain mean differ"),
         ("anticorrelated-relu", "relu", -1, "the neuron is live where its input is small"),
         ("correlated-softplus", "softplus", 1, "s grows with the input: the weighted mean is larger"),
         ("correlated-elu", "elu", -1, "s falls with the input"),
         ("symmetric-tanh", "tanh", 1, "s falls with the input's square: the means agree, the variances do not"),
         ("correlated-sin", "sin", 1, "s rises and falls with the input"),
-    ):
+    ]
+    for name, activation, sign, note in correlated:
         w, b, x = _random([3, 4, 2], 90 + len(made), 24)
         w[0][:, 0] = sign * (1 + np.arange(4)) / 2
         x[:, 0] *= 1.5
@@ -507,7 +569,8 @@ def _weight_sizes() -> list[Case]:
 
 def _saturation() -> list[Case]:
     made: list[Case] = []
-    for activation, gain in (("tanh", 4.0), ("sigmoid", 8.0), ("elu", 4.0)):
+    gains: dict[ActivationName, float] = {"tanh": 4.0, "sigmoid": 8.0, "elu": 4.0}
+    for activation, gain in gains.items():
         w, b, x = _random([3, 4, 3, 2], 112)
         w[0] *= gain
         note = "most samples are saturated: s spans orders of magnitude"
@@ -566,5 +629,4 @@ def _offsets() -> list[Case]:
 
 
 def _ill_conditioned(case: Case) -> Case:
-    flags = (case.flags[0], ILL_CONDITIONED, *case.flags[1:])
-    return Case(case.name, flags, case.note, case.weights, case.biases, case.activation, case.x)
+    return replace(case, flags=(case.flags[0], ILL_CONDITIONED, *case.flags[1:]))

@@ -6,17 +6,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from ..comparison import digits
+from .._types import Array
+from ..error_analysis.comparison import digits
 from ._cases import Case, Layers
-from ._mistakes import MISTAKES, Mistake, wrong_values
+from ._mistakes import MISTAKES, Mistake, wrong_numbers, wrong_values
 from ._verdict import FAILED, INACCURATE, QUANTITIES, SKIPPED, TOLERANCES, Result
-
-Array = npt.NDArray[Any]
 
 DOUBLE, SINGLE = TOLERANCES[np.dtype(np.float64)], TOLERANCES[np.dtype(np.float32)]
 MATCH = 3  # tolerances within which an answer is a mistake's, and beyond which a mistake contradicts a right answer
@@ -32,13 +29,32 @@ SURVIVES = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Finding:
-    """What is wrong, in a sentence: the violated equation, what becomes of the ranking, and how much it explains.
+    """What is wrong, in a sentence, and how much it explains.
 
-    `ranking` is "network" where the order of all weights survives, "layer" where only that within each
-    layer does, "lost", or "" where it does not apply.  `explained` of `wrong` answers (an importance or a
-    shift of one case each) are as this finding predicts; `cases` names them.
+    Attributes
+    ----------
+    id : str
+        Its name.
+    sentence : str
+        What is wrong.
+    equation : str
+        The label of the equation that is violated.
+    ranking : str
+        "network" where the order of all weights survives, "layer" where only that within each layer does, "lost", or ""
+        where it does not apply.
+    explained : int
+        How many of the wrong answers (an importance or a shift of one case each) are as this finding predicts.
+    wrong : int
+        How many answers are wrong.
+    cases : tuple of str
+        The names of those that it explains.
+
+    Examples
+    --------
+    >>> print(ec.conformance.Finding("twice", "importances are doubled", "EC-3.4", "network"))
+    importances are doubled [EC-3.4; the ranking of the weights survives]
     """
 
     id: str
@@ -48,6 +64,10 @@ class Finding:
     explained: int = 0
     wrong: int = 0
     cases: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        explained = f", explains {self.explained} of {self.wrong} wrong answers" if self.wrong else ""
+        return f"Finding({self.id}{explained})"
 
     def __str__(self) -> str:
         details = [self.equation, SURVIVES[self.ranking]]
@@ -473,7 +493,7 @@ def _apart(values: Layers, others: Layers, scales: Layers) -> float:
     """The largest |value − other| / max(scale, |other|); NaN in the same places is the same."""
     worst = 0.0
     for value, other, scale in zip(values, others, scales):
-        with np.errstate(all="ignore"):
+        with wrong_numbers():
             same = (value == other) | (np.isnan(value) & np.isnan(other))
             error = np.where(same, 0, np.abs(value - other) / np.maximum(scale, np.abs(other)))
         worst = max(worst, float(np.where(np.isnan(error), np.inf, error).max()))
@@ -521,7 +541,7 @@ def _informative(a: Answer) -> bool:
 
 
 def _is_single(value: Array) -> bool:
-    with np.errstate(all="ignore"):
+    with wrong_numbers():
         return bool(np.array_equal(value, value.astype(np.float32), equal_nan=True))
 
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from html import escape
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from .._types import Array
 from ._diagnosis import SURVIVES, Finding
 from ._report import CONFORMS, LOW_ACCURACY, Report, groups, least_digits
 from ._verdict import FAILED, INACCURATE, PASSED, SKIPPED, Result
-
-Array = npt.NDArray[Any]
 
 SIDE = 240  # of a picture's axes, in pixels
 MARGIN = 34

@@ -11,13 +11,12 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from .._types import Array
 from ..activations import ACTIVATIONS, Activation
 from ..losses import softmax
 from ._cases import Case, Layers
 
-Array = npt.NDArray[Any]
 Pairs = list[tuple[Array, Array]]
 
 BATCH_SIZES = (8, 10, 16, 32, 50, 64, 100, 128)
@@ -43,22 +42,47 @@ class Parts:
     f: Array
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Mistake:
-    """One mistake: an id, a sentence, the label of the equation that it violates, and the wrong values."""
+    """One mistake that implementations make.
+
+    Attributes
+    ----------
+    id : str
+        Its name.
+    sentence : str
+        What is done wrong.
+    equation : str
+        The label of the equation that it violates.
+    values : callable
+        The wrong importances and shifts, a pair a layer, from what the formulas are made of.
+
+    Examples
+    --------
+    >>> len({mistake.id for mistake in ec.conformance.MISTAKES}) == len(ec.conformance.MISTAKES)
+    True
+    """
 
     id: str
     sentence: str
     equation: str
     values: Callable[[Parts], Pairs]
 
+    def __repr__(self) -> str:
+        return f"Mistake({self.id}, {self.equation})"
+
 
 @cache
 def wrong_values(mistake: Mistake, case: Case) -> tuple[Layers, Layers]:
     """The importances and bias shifts that an implementation with this mistake returns."""
-    with np.errstate(all="ignore"):
+    with wrong_numbers():
         pairs = mistake.values(parts_of(case))
     return tuple(importance for importance, _ in pairs), tuple(shift for _, shift in pairs)
+
+
+def wrong_numbers() -> np.errstate:
+    """A context without warnings: wrong answers divide by zero and overflow, and that is what shows them."""
+    return np.errstate(all="ignore")
 
 
 @cache

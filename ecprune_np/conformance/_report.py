@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..comparison import digits
+from .._frozen import Frozen
+from ..error_analysis.comparison import digits
 from ._cases import Case, cases
 from ._diagnosis import Finding, diagnose
 from ._verdict import FAILED, INACCURATE, PASSED, SKIPPED, Candidate, Entry, Result, judge, run
@@ -21,12 +22,26 @@ LISTED = 16  # failing cases that the text names
 COLOURS = {CONFORMS: "32", LOW_ACCURACY: "33", DOES_NOT: "31", "ok": "32", "fail": "31", "weak": "33"}
 
 
-@dataclass(frozen=True, eq=False)
-class Report:
+@dataclass(frozen=True, eq=False, repr=False)
+class Report(Frozen):
     """What the suite found out about a candidate; `str(report)` is its text.
 
-    `results` has one entry a case; `notes` are remarks about what surrounds the answers, such as files
-    that belong to no case.
+    Attributes
+    ----------
+    candidate : str
+        Its name.
+    results : tuple of Result
+        One a case.
+    notes : tuple of str
+        Remarks about what surrounds the answers, such as files that belong to no case.
+
+    Examples
+    --------
+    >>> def without_derivatives(weights, biases, activation, x):
+    ...     return [w**2 for w in weights], [0 * w for w in weights]
+    >>> report = ec.conformance.check(without_derivatives, ec.conformance.cases()[:3])
+    >>> report.verdict, report.ok
+    ('does not conform', False)
     """
 
     candidate: str
@@ -46,10 +61,14 @@ class Report:
         """Whether the formulas are right: any verdict but "does not conform"."""
         return self.verdict != DOES_NOT
 
-    @cached_property
+    @property
     def diagnosis(self) -> list[Finding]:
         """What is wrong, the likeliest first; empty where nothing is."""
-        return diagnose(self.results)
+        return list(self._findings)
+
+    @cached_property
+    def _findings(self) -> tuple[Finding, ...]:
+        return tuple(diagnose(self.results))
 
     def with_status(self, *statuses: str) -> list[Result]:
         """The results with one of these statuses."""
@@ -72,6 +91,9 @@ class Report:
             "results": [_result_dict(r) for r in self.results],
             "notes": list(self.notes),
         }
+
+    def __repr__(self) -> str:
+        return f"Report({self.candidate}: {self.verdict}{_counts(self)})"
 
     def __str__(self) -> str:
         return self.text()
@@ -108,13 +130,36 @@ class Report:
 
 
 def check(candidate: Candidate, among: Sequence[Case] | None = None) -> Report:
-    """Run the candidate on every case (or those in `among`) and judge its answers.
+    """Run the candidate on every case and judge its answers.
 
-    The candidate is called with fresh copies, `candidate(weights, biases, activation, x)`, and returns
-    `(importance, bias_shift)`, two lists of float32 or float64 arrays shaped as the weights.  Whatever it
-    raises is that case's failure; NotImplementedError skips the case.  Runs in this process, so that a
-    candidate which hangs, hangs: `python -m ecprune_np verify` has a time limit.
-    Raises TypeError where the candidate cannot be called.
+    It runs in this process, so that a candidate which hangs, hangs: `python -m ecprune_np verify` has a time limit.
+
+    Parameters
+    ----------
+    candidate : callable
+        `candidate(weights, biases, activation, x)`, called with fresh copies, returns `(importance, bias_shift)`, two
+        lists of float32 or float64 arrays shaped as the weights.  Whatever it raises is that case's failure;
+        NotImplementedError skips the case.
+    among : sequence of Case, optional
+        In place of all cases.
+
+    Returns
+    -------
+    Report
+        With one result a case.
+
+    Raises
+    ------
+    TypeError
+        Where the candidate cannot be called.
+
+    Examples
+    --------
+    >>> def candidate(weights, biases, activation, x):
+    ...     scores = ec.elimination_compensation(ec.MLP(weights, biases, activation), x)
+    ...     return scores.importance, scores.bias_shift
+    >>> ec.conformance.check(candidate, ec.conformance.cases()[:3]).verdict
+    'conforms'
     """
     _check_callable(candidate)
     chosen = cases() if among is None else tuple(among)
@@ -124,8 +169,30 @@ def check(candidate: Candidate, among: Sequence[Case] | None = None) -> Report:
 def check_case(candidate: Candidate, case: Case, strict: bool = False) -> None:
     """Assert that the candidate is right on one case: for `pytest.mark.parametrize("case", cases(), ids=str)`.
 
-    Raises AssertionError with the worst entry and the likely mistakes; unittest.SkipTest, which pytest
-    counts as skipped, for NotImplementedError.  `strict` asserts the accuracy of ill-conditioned cases too.
+    Parameters
+    ----------
+    candidate : callable
+        As for `check`.
+    case : Case
+        The case.
+    strict : bool, default False
+        Whether the accuracy of ill-conditioned cases is asserted too.
+
+    Raises
+    ------
+    TypeError
+        Where the candidate cannot be called.
+    AssertionError
+        Where it is wrong, with the worst entry and the likely mistakes.
+    unittest.SkipTest
+        Where it raises NotImplementedError; pytest counts the test as skipped.
+
+    Examples
+    --------
+    >>> def candidate(weights, biases, activation, x):
+    ...     scores = ec.elimination_compensation(ec.MLP(weights, biases, activation), x)
+    ...     return scores.importance, scores.bias_shift
+    >>> ec.conformance.check_case(candidate, ec.conformance.cases()[0])
     """
     _check_callable(candidate)
     result = judge(case, run(candidate, case))

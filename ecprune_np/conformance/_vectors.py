@@ -3,31 +3,47 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from .._checks import overflow_raised_later
 from .._files import save_json, save_text
-from ..comparison import ROUNDINGS
-from ..oracle import certify, wider_format
+from .._types import File
+from ..error_analysis._certify import certify, wider_format
+from ..error_analysis.comparison import ROUNDINGS
 from ._cases import Case, Layers, cases
 from ._report import Report
 from ._verdict import TOLERANCES, Outcome, Result, judge
-
-Array = npt.NDArray[Any]
 
 SCHEMA = "vectors.schema.json"
 ENDING = ".out.json"
 DTYPES = {"float64": np.float64, "float32": np.float32}
 
 
-def write_vectors(folder: str | os.PathLike[str]) -> int:
-    """Write `<case>.json` for every case, and the JSON schema; returns the number of cases.
+def write_vectors(folder: File) -> int:
+    """Write `<case>.json` for every case, and the JSON schema; numbers are read back exactly.
 
-    Numbers are written so that they are read back exactly.  Raises OSError where the folder cannot be written.
+    Parameters
+    ----------
+    folder : path
+        Where to; it is made where there is none.
+
+    Returns
+    -------
+    int
+        The number of cases.
+
+    Raises
+    ------
+    OSError
+        Where the folder cannot be written.
+
+    Examples
+    --------
+    >>> ec.conformance.write_vectors("vectors") == len(ec.conformance.cases())
+    True
     """
     directory = Path(folder)
     directory.mkdir(parents=True, exist_ok=True)
@@ -37,12 +53,34 @@ def write_vectors(folder: str | os.PathLike[str]) -> int:
     return len(cases())
 
 
-def check_vectors(folder: str | os.PathLike[str]) -> Report:
+def check_vectors(folder: File) -> Report:
     """Judge `<case>.out.json` for every case: {"importance": [...], "bias_shift": [...]}, a nested list a layer.
 
     A result may state `"dtype": "float32"`, or `"skipped": "why"` in place of values.  A missing, truncated
     or malformed file, or one whose `<case>.json` is not this version's, is that case's failure; files
-    that belong to no case are noted.  Raises ValueError where there is no such folder.
+    that belong to no case are noted.
+
+    Parameters
+    ----------
+    folder : path
+        Where the results are; the cases may lie beside them.
+
+    Returns
+    -------
+    Report
+        With one result a case.
+
+    Raises
+    ------
+    ValueError
+        Where there is no such folder.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> Path("answers").mkdir()
+    >>> ec.conformance.check_vectors("answers").verdict
+    'does not conform'
     """
     directory = Path(folder)
     if not directory.is_dir():
@@ -156,6 +194,6 @@ def _layers(path: Path, data: dict[str, Any], name: str, dtype: Any) -> Layers:
             raise _Unusable(f"{path.name}: {name}[{l}]: expected a list of rows of one length") from error
         if array.dtype.kind not in "iuf":
             raise _Unusable(f"{path.name}: {name}[{l}]: expected numbers, got {array.dtype}")
-        with np.errstate(over="ignore"):
+        with overflow_raised_later():  # by the comparison
             layers.append(array.astype(dtype))
     return tuple(layers)

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from ..comparison import conditioned_error, digits, relative_error
+from .._frozen import Frozen
+from .._types import Array
+from ..error_analysis.comparison import conditioned_error, digits, relative_error
 from ._cases import Case, Layers
 
-Array = npt.NDArray[Any]
 Candidate = Callable[[list[Array], list[Array], str, Array], Any]
 
 PASSED, INACCURATE, FAILED, SKIPPED = "passed", "inaccurate", "failed", "skipped"
@@ -21,12 +21,27 @@ QUANTITIES = ("importance", "bias_shift")
 TOLERANCES = {np.dtype(np.float64): 1e-9, np.dtype(np.float32): 1e-3}
 
 
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """What a candidate answered: one array a layer of any shape, or why there is none.
+@dataclass(frozen=True, eq=False, repr=False)
+class Outcome(Frozen):
+    """What a candidate answered to a case, or why there is no answer.
 
-    `problem` says what was wrong with the answer, `skipped` why the candidate does not do the case,
-    `overwrote` which of its arguments it changed.
+    Attributes
+    ----------
+    importance : tuple of arrays
+        One a layer, of any shape.
+    bias_shift : tuple of arrays
+        One a layer, of any shape.
+    problem : str
+        What was wrong with the answer, or "".
+    skipped : str
+        Why the candidate does not do the case, or "".
+    overwrote : tuple of str
+        Which of its arguments it changed.
+
+    Examples
+    --------
+    >>> ec.conformance.Outcome(skipped="no gelu")
+    Outcome(skipped='no gelu')
     """
 
     importance: Layers = ()
@@ -35,10 +50,41 @@ class Outcome:
     skipped: str = ""
     overwrote: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        reasons = [f"{name}={getattr(self, name)!r}" for name in ("problem", "skipped") if getattr(self, name)]
+        dtypes = dict.fromkeys(str(v.dtype) for v in (*self.importance, *self.bias_shift))
+        return f"Outcome({', '.join(reasons or [f'{len(self.importance)} layers', *dtypes])})"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Entry:
-    """One entry of an answer: its place, what it should be, its error on the comparison's scale, and the tolerance."""
+    """One entry of an answer beside what it should be.
+
+    Attributes
+    ----------
+    quantity : str
+        "importance" or "bias_shift".
+    layer : int
+        l.
+    row : int
+        i.
+    column : int
+        j.
+    value : float
+        What the candidate answered.
+    reference : float
+        What is right.
+    error : float
+        Their distance on the comparison's scale.
+    tolerance : float
+        The error that is allowed.
+
+    Examples
+    --------
+    >>> entry = ec.conformance.Entry("importance", 0, 2, 1, 1.001, 1.0, 1e-3, 1e-9)
+    >>> print(entry)
+    importance[0][2, 1] is 1.001, expected 1 (3.0 correct digits)
+    """
 
     quantity: str
     layer: int
@@ -54,18 +100,40 @@ class Entry:
         """The error in units of the tolerance: the answer is wrong above 1; inf where it is not a number."""
         return self.error / self.tolerance if np.isfinite(self.value) else np.inf
 
+    def __repr__(self) -> str:
+        return f"Entry({self})"
+
     def __str__(self) -> str:
         correct = f"{digits(self.error):.1f} correct digits" if np.isfinite(self.value) else "not a number"
         place = f"{self.quantity}[{self.layer}][{self.row}, {self.column}]"
         return f"{place} is {self.value:.9g}, expected {self.reference:.9g} ({correct})"
 
 
-@dataclass(frozen=True, eq=False)
-class Result:
-    """A case's verdict: passed, inaccurate, failed or skipped, with the message, the worst entry and the answer.
+@dataclass(frozen=True, eq=False, repr=False)
+class Result(Frozen):
+    """A case's verdict, with the message, the worst entry and the answer.
 
-    `worst` holds the worst entry of each quantity that can be compared at all, on the scales R and
-    |w| √(E[s a²]/S) (EC-7.6); `accuracy` that of an ill-conditioned case's importances against I itself.
+    Attributes
+    ----------
+    case : Case
+        The case.
+    status : str
+        "passed", "inaccurate", "failed" or "skipped".
+    message : str
+        What is wrong, or why it was skipped.
+    outcome : Outcome
+        The answer.
+    worst : tuple of Entry
+        The worst entry of each quantity that can be compared at all, on the scales R and |w| √(E[s a²]/S) (EC-7.6).
+    accuracy : Entry or None
+        The worst importance of an ill-conditioned case, against I itself.
+
+    Examples
+    --------
+    >>> case = ec.conformance.cases()[0]
+    >>> report = ec.conformance.check(lambda weights, biases, activation, x: (weights, biases), [case])
+    >>> report.results[0].status
+    'failed'
     """
 
     case: Case
@@ -74,6 +142,9 @@ class Result:
     outcome: Outcome
     worst: tuple[Entry, ...] = ()
     accuracy: Entry | None = None
+
+    def __repr__(self) -> str:
+        return f"Result({self.case}: {self.status})"
 
     @property
     def worst_entry(self) -> Entry | None:

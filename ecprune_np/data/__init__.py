@@ -1,4 +1,11 @@
-"""Handwritten digits: the embedded subset, and the full MNIST from its four IDX files."""
+"""Handwritten digits: the embedded subset, and the full MNIST from its four IDX files.
+
+load_digits     14×14 pixels, in the package
+load_mnist      28×28 pixels, from a folder
+load_dataset    any samples and targets, from an .npz file
+read_idx        an IDX file
+Dataset         what they return
+"""
 
 from __future__ import annotations
 
@@ -8,14 +15,15 @@ import os
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from .. import _checks
 from .._files import load_arrays
+from .._frozen import Frozen
+from .._types import Array, File
 
-Array = npt.NDArray[Any]
+__all__ = ["Dataset", "load_dataset", "load_digits", "load_mnist", "read_idx"]
 
 MD5 = {  # of the uncompressed bytes
     "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
@@ -25,27 +33,80 @@ MD5 = {  # of the uncompressed bytes
 }
 
 
-@dataclass(frozen=True, eq=False)
-class Dataset:
-    """Samples in rows and their targets: `x_train` (N, n_0), `y_train` (N,) or (N, K), and the same for the test."""
+@dataclass(frozen=True, eq=False, repr=False)
+class Dataset(Frozen):
+    """Samples in rows and their targets, to train on and to test with.
+
+    Parameters
+    ----------
+    x_train : array (N, n_0)
+        The samples.
+    y_train : array (N,) or (N, K)
+        Their labels or targets.
+    x_test : array (N', n_0)
+        The samples that are not trained on.
+    y_test : array (N',) or (N', K)
+        Their labels or targets.
+
+    Examples
+    --------
+    >>> ec.data.Dataset(np.zeros((3, 2)), np.zeros(3), np.zeros((1, 2)), np.zeros(1))
+    Dataset(3 training and 1 test samples of shape (2,))
+    """
 
     x_train: Array
     y_train: Array
     x_test: Array
     y_test: Array
 
+    def __repr__(self) -> str:
+        n_inputs = self.x_train.shape[1:]
+        return f"Dataset({len(self.x_train):,} training and {len(self.x_test):,} test samples of shape {n_inputs})"
+
 
 def load_digits() -> Dataset:
-    """The embedded subset of MNIST: 14×14 images as 196 numbers from 0 to 1, labels 0 to 9."""
+    """The embedded subset of MNIST: 14×14 images as 196 numbers from 0 to 1, labels 0 to 9.
+
+    Returns
+    -------
+    Dataset
+        The images as float64, the labels as integers.
+
+    Examples
+    --------
+    >>> ec.data.load_digits()
+    Dataset(6,000 training and 1,500 test samples of shape (196,))
+    """
     return load_dataset(Path(__file__).with_name("digits_14x14.npz"), scale=1 / 255)
 
 
-def load_dataset(file: str | os.PathLike[str], scale: float = 1.0) -> Dataset:
-    """Arrays `x_train, y_train, x_test, y_test` of an .npz file, x as float64 times `scale`.
+def load_dataset(file: File, scale: float = 1.0) -> Dataset:
+    """The arrays `x_train, y_train, x_test, y_test` of an .npz file.
 
-    Raises ValueError that names the file and what is missing or wrong.
+    Parameters
+    ----------
+    file : path
+        The file.
+    scale : float, default 1.0
+        What x is multiplied by.
+
+    Returns
+    -------
+    Dataset
+        x as float64, y as it is.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where the file is missing or damaged, or an array is missing or wrong; names the file and what is wrong.
+
+    Examples
+    --------
+    >>> np.savez("ramp.npz", x_train=[[0], [255]], y_train=[0, 1], x_test=[[51]], y_test=[0])
+    >>> ec.data.load_dataset("ramp.npz", scale=1 / 255).x_test
+    array([[0.2]])
     """
-    path = Path(file)
+    path = _checks.path("file", file)
     arrays = load_arrays(path)
     for name in ("x_train", "y_train", "x_test", "y_test"):
         if name not in arrays:
@@ -64,12 +125,30 @@ def load_dataset(file: str | os.PathLike[str], scale: float = 1.0) -> Dataset:
     )
 
 
-def load_mnist(folder: str | os.PathLike[str] | None = None) -> Dataset:
+def load_mnist(folder: File | None = None) -> Dataset:
     """The full MNIST, 60,000 and 10,000 images as 784 numbers from 0 to 1, labels 0 to 9.
 
-    `folder` holds the four canonical files, gzip-compressed or not; without it the environment
-    variable ECPRUNE_MNIST names it.  Raises ValueError that lists the files and their checksums
-    where one is missing or is not MNIST.
+    Parameters
+    ----------
+    folder : path, optional
+        Where the four canonical files are, gzip-compressed or not; by default what the environment variable
+        ECPRUNE_MNIST names.
+
+    Returns
+    -------
+    Dataset
+        The images as float64, the labels as integers.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where a file is missing or is not MNIST's; lists the files and their checksums.
+
+    Examples
+    --------
+    >>> ec.data.load_mnist("no/such/folder")
+    Traceback (most recent call last):
+    ValueError: folder: train-images-idx3-ubyte (or train-images-idx3-ubyte.gz) is missing in ...
     """
     given = folder if folder is not None else os.environ.get("ECPRUNE_MNIST")
     if not given:
@@ -87,12 +166,34 @@ def load_mnist(folder: str | os.PathLike[str] | None = None) -> Dataset:
     return Dataset(x_train, y_train, x_test, y_test)
 
 
-def read_idx(file: str | os.PathLike[str], md5: str | None = None) -> Array:
-    """The bytes of an IDX file (of unsigned bytes, gzip-compressed or not) as an array.
+def read_idx(file: File, md5: str | None = None) -> Array:
+    """An IDX file of unsigned bytes, gzip-compressed or not, as an array.
 
-    Raises ValueError where the file is damaged, or its uncompressed bytes have another MD5.
+    Parameters
+    ----------
+    file : path
+        The file.
+    md5 : str, optional
+        The MD5 that its uncompressed bytes must have, in hexadecimal digits.
+
+    Returns
+    -------
+    uint8 array
+        Of the shape that the file states.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where the file is damaged, or has another MD5.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> _ = Path("two.idx").write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 2, 5, 7]))
+    >>> ec.data.read_idx("two.idx")
+    array([5, 7], dtype=uint8)
     """
-    path = Path(file)
+    path = _checks.path("file", file)
     data = path.read_bytes()
     if data[:2] == b"\x1f\x8b":
         try:
@@ -109,6 +210,10 @@ def read_idx(file: str | os.PathLike[str], md5: str | None = None) -> Array:
     if len(data) != header + int(np.prod(shape)):
         raise ValueError(f"{path}: expected {header + int(np.prod(shape))} bytes for shape {shape}, got {len(data)}")
     return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
 
 
 def _expected_files() -> str:

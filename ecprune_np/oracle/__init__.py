@@ -1,11 +1,23 @@
-"""Independent ways to the same numbers; they share nothing with the fast path but σ's values (EC-9)."""
+"""Independent ways to the same numbers; they share nothing with the fast path but σ's values (EC-9).
 
-from ._certify import Certificate, certify, wider_format
+    loops                 the equations as they read
+    complex_step          derivatives without rules of differentiation
+    finite_differences    derivatives from evaluations alone: EstimatedScores, with their errors
+    nonlinear             what is really lost, without linearisation: NonlinearScores
+
+Beside them, with the fast path's own arithmetic:
+
+    certify               how many digits are right: a Certificate, from a wider_format
+    refit_biases          the best biases for given masks
+    true_change           what a pruning has really changed
+"""
+
+from ..error_analysis._certify import Certificate, certify, wider_format
+from ..pruning.refit import refit_biases, true_change
 from ._complex_step import complex_step
 from ._finite_differences import EstimatedScores, finite_differences
 from ._loops import loops
 from ._nonlinear import NonlinearScores, nonlinear
-from ._refit import refit_biases, true_change
 
 __all__ = [
     "Certificate",
@@ -20,3 +32,7 @@ __all__ = [
     "true_change",
     "wider_format",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,19 +1,24 @@
-"""What the oracles share among themselves, and with nobody else: arguments, evaluation, moments."""
+"""What the oracles share among themselves, and with nobody else: arguments, evaluation, moments.
+
+That the arithmetic of the fast path stands here once more, in other words, is on purpose.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, get_args
 
 import numpy as np
-import numpy.typing as npt
 
 from .. import _checks
-from ..metrics import METRICS, Metric
+from .._types import Array, LossName, Metric, MetricName
+from ..batch import Samples, gathered
 from ..mlp import MLP
 from ..scores import Scores
 
-Array = npt.NDArray[Any]
+LOSSES = get_args(LossName)
+STEP = 1e-200  # of the imaginary part: a product of two such vanishes
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +30,6 @@ class Problem:
     weight: Array
     metric: Metric
     y: Array | None
-    loss: str
 
     @property
     def n_samples(self) -> int:
@@ -36,35 +40,35 @@ class Problem:
         return self.mlp.dtype
 
 
-def problem(
-    mlp: MLP, x: npt.ArrayLike, metric: Metric, sample_weight: npt.ArrayLike | None, y: npt.ArrayLike | None, loss: str
-) -> Problem:
-    """The checked arguments of an oracle; float32 is raised to float64."""
+def problem(mlp: MLP, x: Samples, metric: Metric) -> Problem:
+    """The checked arguments of an oracle, all batches as one; float32 is raised to float64."""
     _checks.instance("mlp", mlp, MLP)
-    if mlp.dtype == np.float32:
-        x = _checks.samples("x", x, mlp.sizes[0], np.float32)
-        mlp = mlp.astype(np.float64)
-    x = _checks.samples("x", x, mlp.sizes[0], mlp.dtype)
-    weight = np.ones(len(x), mlp.dtype)
-    if sample_weight is not None:
-        weight = _checks.sample_weights(sample_weight, len(x), mlp.dtype)
     if not callable(metric):
-        _checks.one_of("metric", metric, METRICS)
-        if metric == "loss":
-            _checks.one_of("loss", loss, ("mse", "cross_entropy"))
-            if y is None:
-                raise ValueError('y: metric "loss" needs targets, got None')
-    targets = None if y is None else _targets(y, len(x), mlp.sizes[-1], mlp.dtype)
-    return Problem(mlp, x, weight / weight.sum(), metric, targets, loss)
+        _checks.one_of("metric", metric, get_args(MetricName))
+    batch = gathered(x, mlp.sizes[0], mlp.dtype, partial(_targets, mlp, metric) if metric in LOSSES else None)
+    if mlp.dtype == np.float32:
+        mlp = mlp.astype(np.float64)
+    weight = np.ones(len(batch.x)) if batch.sample_weight is None else batch.sample_weight
+    weight = weight.astype(mlp.dtype)
+    y = None if batch.y is None else batch.y.astype(mlp.dtype)
+    return Problem(mlp, batch.x.astype(mlp.dtype), weight / weight.sum(), metric, y)
 
 
-def _targets(y: npt.ArrayLike, n_samples: int, n_outputs: int, dtype: Any) -> Array:
-    array = np.asarray(y)
-    if array.ndim == 1 and array.dtype.kind in "iu":
+def _targets(mlp: MLP, metric: Metric, y: Any, n_samples: int) -> Array:
+    if y is None:
+        raise ValueError(f'y: metric "{metric}" needs targets, got None; hand over ec.Batch(x, y=y)')
+    n_outputs = mlp.sizes[-1]
+    array = _checks.as_array("y", y)
+    if metric == "cross_entropy" and array.ndim == 1 and array.dtype.kind in "iu":
+        if len(array) != n_samples:
+            raise ValueError(f"y: expected shape ({n_samples},), got {array.shape}")
+        for n, label in enumerate(array):
+            if not 0 <= label < n_outputs:
+                raise ValueError(f"y: expected labels from 0 to {n_outputs - 1}, got {label} at [{n}]")
         array = np.array([[float(k == label) for k in range(n_outputs)] for label in array])
     if array.shape != (n_samples, n_outputs):
         raise ValueError(f"y: expected shape ({n_samples}, {n_outputs}), got {array.shape}")
-    return _checks.real_array("y", array, dtype)
+    return _checks.real_array("y", array, np.promote_types(mlp.dtype, np.float64))
 
 
 def evaluate_from(mlp: MLP, layer: int, z: Array) -> Array:
@@ -79,7 +83,7 @@ def evaluate_from(mlp: MLP, layer: int, z: Array) -> Array:
 def inputs_and_preactivations(mlp: MLP, x: Array) -> tuple[list[Array], list[Array]]:
     """What each layer receives, and what it makes of it before its activation."""
     inputs, preactivations = [x], []
-    with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # overflow is raised below
+    with _checks.overflow_raised_later():
         for l in range(mlp.n_layers):
             preactivations.append(inputs[l] @ mlp.weights[l].T + mlp.biases[l])
             inputs.append(mlp.layer_activation(l).value(preactivations[l]))
@@ -97,11 +101,12 @@ def embedding(p: Problem, outputs: Array) -> Array:
         return _probabilities(outputs)
     if p.metric == "fisher":
         return 2 * np.sqrt(_probabilities(outputs))
-    if p.metric == "loss":
+    if p.metric == "mse":
         assert p.y is not None
-        if p.loss == "mse":
-            squared: Array = ((outputs - p.y) ** 2).mean(axis=-1, keepdims=True)
-            return squared
+        squared: Array = ((outputs - p.y) ** 2).mean(axis=-1, keepdims=True)
+        return squared
+    if p.metric == "cross_entropy":
+        assert p.y is not None
         shifted = outputs - outputs.real.max(axis=-1, keepdims=True)
         log_sum = np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
         entropy: Array = (p.y * (log_sum - shifted)).sum(axis=-1, keepdims=True)
@@ -113,7 +118,11 @@ def linear_metric(p: Problem, outputs: Array) -> Array | None:
     """The cotangents of a metric given as a callable, (R, N, K), which φ_r = c_rᵀ f embeds; else None."""
     if not callable(p.metric):
         return None
-    return np.asarray(p.metric(outputs.copy()), dtype=p.dtype)
+    c = _checks.real_array("metric(outputs)", p.metric(outputs.copy()), p.dtype)
+    if c.ndim != 3 or c.shape[1:] != outputs.shape:
+        n_samples, n_outputs = outputs.shape
+        raise ValueError(f"metric(outputs): expected shape (R, {n_samples}, {n_outputs}), got {c.shape}")
+    return c
 
 
 def _probabilities(outputs: Array) -> Array:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from ..metrics import Metric
+from .._types import Array, Metric
+from ..batch import Samples
 from ..mlp import MLP
 from ..scores import Scores
 from ._common import (
@@ -24,42 +23,78 @@ from ._common import (
     two_pass_moments,
 )
 
-Array = npt.NDArray[Any]
-
 FIRST_STEP = 2.0**-4
 N_STEPS = 16
 SHRINK = 2.0
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class EstimatedScores(Scores):
-    """Scores with an estimate of the absolute error of each, shaped as the scores."""
+    """Scores with an estimate of the absolute error of each.
+
+    Attributes
+    ----------
+    importance : tuple of L arrays (n_l, n_{l-1})
+        I_ij.
+    bias_shift : tuple of L arrays (n_l, n_{l-1})
+        δ*_ij.
+    importance_error : tuple of L arrays (n_l, n_{l-1})
+        How far I_ij may be off.
+    bias_shift_error : tuple of L arrays (n_l, n_{l-1})
+        How far δ*_ij may be off.
+
+    Examples
+    --------
+    >>> ec.oracle.finite_differences(ec.MLP([[[2.0, 1.0]]], [[0.0]]), [[1.0, 5.0], [3.0, 5.0]])
+    EstimatedScores(1 layers, 2 weights)
+    """
 
     importance_error: tuple[Array, ...]
     bias_shift_error: tuple[Array, ...]
 
-    def __init__(self, scores: Scores, importance_error: list[Array], bias_shift_error: list[Array]) -> None:
-        super().__init__(scores.importance, scores.bias_shift)
-        object.__setattr__(self, "importance_error", tuple(importance_error))
-        object.__setattr__(self, "bias_shift_error", tuple(bias_shift_error))
-
 
 def finite_differences(
     mlp: MLP,
-    x: npt.ArrayLike,
+    x: Samples,
     metric: Metric = "output",
-    *,
-    sample_weight: npt.ArrayLike | None = None,
-    y: npt.ArrayLike | None = None,
-    loss: str = "mse",
 ) -> EstimatedScores:
     """EC scores from central differences in each bias, extrapolated to step zero (EC-9.2; Ridders, 1982).
 
     The errors come from the spread of the extrapolation, plus the jump between the one-sided
     derivatives: at a kink there is no derivative, and the error says so.  float32 is computed in
-    float64.  Arguments and errors as `collect_moments`.
+    float64.
+
+    Parameters
+    ----------
+    mlp : MLP
+        The network.
+    x : array (N, n_0), ec.Batch, or an iterator of them
+        The samples; in a batch with their weights, and with targets where the metric is a loss.
+    metric : str or callable, default "output"
+        "output", "softmax", "fisher", "mse", "cross_entropy", or a callable, as for `collect_moments`.
+
+    Returns
+    -------
+    EstimatedScores
+        `importance` and `bias_shift`, each shaped as the weights, and the estimated errors of both.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a wrong argument, and for an overflow.
+    BatchError
+        For a batch that is wrong or does not come.
+
+    Examples
+    --------
+    >>> mlp = ec.MLP([[[2.0, 1.0]]], [[0.0]])
+    >>> scores = ec.oracle.finite_differences(mlp, [[1.0, 5.0], [3.0, 5.0]])
+    >>> scores.importance[0].round(9), scores.bias_shift[0].round(9)
+    (array([[4., 0.]]), array([[4., 5.]]))
+    >>> bool((scores.importance_error[0] < 1e-9).all())
+    True
     """
-    p = problem(mlp, x, metric, sample_weight, y, loss)
+    p = problem(mlp, x, metric)
     inputs, preactivations = inputs_and_preactivations(p.mlp, p.x)
     c = linear_metric(p, evaluate_from(p.mlp, 0, preactivations[0]))
     sensitivities, sensitivity_errors = [], []
@@ -84,7 +119,7 @@ def finite_differences(
                 importance_error[l][i, j] = weights[i, j] ** 2 * (p.weight * ds * (a - mean) ** 2).sum()
                 spread = (p.weight * ds * np.abs(a - mean)).sum()
                 bias_shift_error[l][i, j] = np.abs(weights[i, j]) * (spread / total if total > 0 else 0)
-    return EstimatedScores(scores, importance_error, bias_shift_error)
+    return EstimatedScores(scores.importance, scores.bias_shift, tuple(importance_error), tuple(bias_shift_error))
 
 
 def _output_after(p: Problem, c: Array | None, layer: int, z: Array, i: int) -> Callable[[float], Array]:

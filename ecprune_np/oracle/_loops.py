@@ -5,33 +5,52 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from ..metrics import Metric
+from .._types import Array, Metric
+from ..batch import Samples
 from ..mlp import MLP
 from ..scores import Scores
-from ._common import Problem, inputs_and_preactivations, linear_metric, problem, scores_from_sensitivities
-
-Array = npt.NDArray[Any]
-
-STEP = 1e-200
+from ._common import LOSSES, STEP, Problem, inputs_and_preactivations, linear_metric, problem, scores_from_sensitivities
 
 
 def loops(
     mlp: MLP,
-    x: npt.ArrayLike,
+    x: Samples,
     metric: Metric = "output",
-    *,
-    sample_weight: npt.ArrayLike | None = None,
-    y: npt.ArrayLike | None = None,
-    loss: str = "mse",
 ) -> Scores:
     """EC scores by plain loops: J_i forwards from each neuron, s_i = J_iᵀ M J_i, two-pass moments (EC-9.1).
 
     Time O(N · neurons · parameters): for small networks and batches.  float32 is computed in float64.
-    Arguments and errors as `collect_moments`.
+
+    Parameters
+    ----------
+    mlp : MLP
+        The network.
+    x : array (N, n_0), ec.Batch, or an iterator of them
+        The samples; in a batch with their weights, and with targets where the metric is a loss.
+    metric : str or callable, default "output"
+        "output", "softmax", "fisher", "mse", "cross_entropy", or a callable, as for `collect_moments`.
+
+    Returns
+    -------
+    Scores
+        `importance` and `bias_shift`, each shaped as the weights.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a wrong argument, and for an overflow.
+    BatchError
+        For a batch that is wrong or does not come.
+
+    Examples
+    --------
+    >>> mlp = ec.MLP([[[2.0, 1.0]]], [[0.0]])
+    >>> scores = ec.oracle.loops(mlp, [[1.0, 5.0], [3.0, 5.0]])
+    >>> scores.importance[0], scores.bias_shift[0]
+    (array([[4., 0.]]), array([[4., 5.]]))
     """
-    p = problem(mlp, x, metric, sample_weight, y, loss)
+    p = problem(mlp, x, metric)
     inputs, preactivations = inputs_and_preactivations(p.mlp, p.x)
     slopes = [slope(p.mlp, l, z) for l, z in enumerate(preactivations)]
     outputs = p.mlp.layer_activation(p.mlp.n_layers - 1).value(preactivations[-1])
@@ -68,7 +87,7 @@ def metric_matrix(p: Problem, n: int, outputs: Array, c: Array | None) -> Array:
     K = len(outputs)
     if p.metric == "output":
         return np.eye(K, dtype=p.dtype)
-    if p.metric == "loss":
+    if p.metric in LOSSES:
         derivative = _loss_derivative(p, n, outputs)
         return np.outer(derivative, derivative)
     probability = _probabilities(outputs)
@@ -84,7 +103,7 @@ def _loss_derivative(p: Problem, n: int, outputs: Array) -> Array:
     """∂ℓ/∂f of sample n: 2 (f − y)/K, or Σ_m y_m (p_k − [k = m])."""
     assert p.y is not None
     y, K = p.y[n], len(outputs)
-    if p.loss == "mse":
+    if p.metric == "mse":
         return np.array([2 * (outputs[k] - y[k]) / K for k in range(K)])
     probability = _probabilities(outputs)
     return np.array([_others(y, k) * probability[k] - y[k] * _others(probability, k) for k in range(K)])

@@ -3,64 +3,59 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from .. import _checks
-from ..metrics import Metric
+from .._types import Array, Mask, Masks, Metric
+from ..batch import Samples
 from ..mlp import MLP
 from ..scores import Scores
-from ._common import Problem, embedding, evaluate_from, inputs_and_preactivations, linear_metric, problem
-
-Array = npt.NDArray[Any]
-Indices = npt.NDArray[np.intp]
+from ._common import problem
+from ._removal import MEMORY, Indices, Removal, removals, squares
 
 TOLERANCE = 1e-6  # the cosine between the change of the output and its derivative, as MINPACK's gtol
-ROUNDINGS = 16  # roundings of the output, below which a change of it has no direction
-MEMORY = 2**21  # stays in a core's cache, and products this small are not split among threads at a loss
-STEP = 1e-200
 DEGREE = 18  # of the polynomials that the first guess minimises; on smooth networks few searches need more
 NEWTON_STEPS = 2
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class NonlinearScores(Scores):
-    """The true minimum as `importance`, its place as `bias_shift`, and whether each search `converged`.
+    """The true minimum over δ of what removing each weight changes, and what there is beside it.
 
-    `uncompensated` is the true change at δ = 0 and `first_order` the true change at δ*, both at least
-    `importance`.  All are shaped as the weights.
+    Attributes
+    ----------
+    importance : tuple of L arrays (n_l, n_{l-1})
+        The minimum.
+    bias_shift : tuple of L arrays (n_l, n_{l-1})
+        The δ where it is.
+    converged : tuple of L bool arrays (n_l, n_{l-1})
+        Whether the search ended there by itself.
+    uncompensated : tuple of L arrays (n_l, n_{l-1})
+        The true change at δ = 0, at least `importance`.
+    first_order : tuple of L arrays (n_l, n_{l-1})
+        The true change at δ*, at least `importance`.
+
+    Examples
+    --------
+    >>> ec.oracle.nonlinear(ec.MLP([[[2.0, 1.0]]], [[0.0]]), [[1.0, 5.0], [3.0, 5.0]])
+    NonlinearScores(1 layers, 2 weights)
     """
 
-    converged: tuple[npt.NDArray[np.bool_], ...]
+    converged: Masks
     uncompensated: tuple[Array, ...]
     first_order: tuple[Array, ...]
-
-    def __init__(
-        self,
-        scores: Scores,
-        converged: list[npt.NDArray[np.bool_]],
-        uncompensated: list[Array],
-        first_order: list[Array],
-    ) -> None:
-        super().__init__(scores.importance, scores.bias_shift)
-        object.__setattr__(self, "converged", tuple(_checks.frozen(a) for a in converged))
-        object.__setattr__(self, "uncompensated", tuple(_checks.frozen(a) for a in uncompensated))
-        object.__setattr__(self, "first_order", tuple(_checks.frozen(a) for a in first_order))
 
 
 def nonlinear(
     mlp: MLP,
-    x: npt.ArrayLike,
+    x: Samples,
     metric: Metric = "output",
     *,
-    sample_weight: npt.ArrayLike | None = None,
-    y: npt.ArrayLike | None = None,
-    loss: str = "mse",
     max_steps: int = 200,
     memory: int = MEMORY,
     progress: Callable[[int, int], None] | None = None,
@@ -72,13 +67,44 @@ def nonlinear(
     plateau, because the neuron is dead there, it goes downhill from the other one.  It has converged where the
     change of the output and its derivative in δ are orthogonal to a cosine of 1e-6; or, at a kink, where the
     derivative changes sign within an interval that can hold no more than 1e-12 of the value; or where moving δ
-    by its own size changes the value by no more than that, because the minimum is at infinity.  What has not
-    converged after `max_steps` evaluations is marked in `converged`.
+    by its own size changes the value by no more than that, because the minimum is at infinity.  float32 is computed
+    in float64.
 
-    Each core searches for a neuron, on about `memory` bytes; `progress(done, total)` is called after each neuron.
-    float32 is computed in float64.  The other arguments and the errors are those of `collect_moments`.
+    Parameters
+    ----------
+    mlp : MLP
+        The network.
+    x : array (N, n_0), ec.Batch, or an iterator of them
+        The samples; in a batch with their weights, and with targets where the metric is a loss.
+    metric : str or callable, default "output"
+        "output", "softmax", "fisher", "mse", "cross_entropy", or a callable, as for `collect_moments`.
+    max_steps : int, default 200
+        Evaluations of a search; what has not converged after them is marked in `converged`.
+    memory : int, default 2**21
+        Bytes, about, for each of the neurons that are searched at a time, one a core.
+    progress : callable, optional
+        Called with the neurons that are done and those in all, after each.
+
+    Returns
+    -------
+    NonlinearScores
+        The minimum as `importance` and its place as `bias_shift`, each shaped as the weights, and more.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a wrong argument, and for an overflow.
+    BatchError
+        For a batch that is wrong or does not come.
+
+    Examples
+    --------
+    >>> mlp = ec.MLP([[[2.0, 1.0]]], [[0.0]])
+    >>> scores = ec.oracle.nonlinear(mlp, [[1.0, 5.0], [3.0, 5.0]])
+    >>> scores.importance[0].round(6), scores.bias_shift[0].round(6)
+    (array([[4., 0.]]), array([[4., 5.]]))
     """
-    p = problem(mlp, x, metric, sample_weight, y, loss)
+    p = problem(mlp, x, metric)
     _checks.integer("max_steps", max_steps, 1)
     _checks.integer("memory", memory, 1)
     removal = removals(p, memory)
@@ -86,7 +112,7 @@ def nonlinear(
     converged = [np.zeros(w.shape, bool) for w in p.mlp.weights]
 
     def search(neuron: tuple[int, int]) -> tuple[Array, Array, Array, Array, Array]:
-        with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # what overflows is not a minimum
+        with _checks.overflow_raised_later():  # what overflows is not a minimum
             return _search(removal(*neuron), max_steps)
 
     neurons = [(l, i) for l, weights in enumerate(p.mlp.weights) for i in range(len(weights))]
@@ -99,159 +125,8 @@ def nonlinear(
     _checks.no_overflow("importance", importance)
     _checks.no_overflow("the change without compensation", uncompensated)
     _checks.no_overflow("the change at first order's shift", first_order)
-    return NonlinearScores(Scores(importance, bias_shift), converged, uncompensated, first_order)
-
-
-@dataclass(frozen=True, eq=False)
-class Removal:
-    """Removing one weight of neuron i in layer l: what the network after it makes of that.
-
-    `inputs` of layer l, and all `preactivations` and `activations`, (n, N) with the samples last for speed, are those
-    of the unpruned network; `c` are its cotangents (R, N, K), or None for the output metric.
-    """
-
-    p: Problem
-    l: int
-    i: int
-    inputs: Array
-    preactivations: list[Array]
-    activations: list[Array]
-    c: Array | None
-    memory: int
-
-    @property
-    def weights(self) -> Array:
-        """w_ij over j, shape (n_{l-1},)."""
-        row: Array = self.p.mlp.weights[self.l][self.i]
-        return row
-
-    def changes(self, t: Array, samples: slice = slice(None)) -> Array:
-        """c_rᵀ (f(z_i + t) − f) for t of shape (J, N), as (R, J, N).
-
-        Only what is downstream of neuron i is evaluated, as changes Δa and Δz, so that nothing cancels
-        but in σ(z + Δz) − σ(z); neuron i's change enters the next layer with rank one.
-        """
-        change, _ = self._activated(self.l, t, None, samples, self.i)
-        if self.l == self.p.mlp.n_layers - 1:
-            return self._measured_alone(change, samples)
-        for m in range(self.l + 1, self.p.mlp.n_layers):
-            change, _ = self._activated(m, self._next(m, change), None, samples)
-        return self._measured(change, samples)
-
-    def changes_and_slopes(self, t: Array, samples: slice = slice(None)) -> tuple[Array, Array]:
-        """`changes` and their derivative in t: both are pushed forwards side by side."""
-        change, slope = self._activated(self.l, t, np.ones_like(t), samples, self.i)
-        if self.l == self.p.mlp.n_layers - 1:
-            return self._measured_alone(change, samples), self._measured_alone(slope, samples)
-        for m in range(self.l + 1, self.p.mlp.n_layers):
-            change, slope = self._activated(m, self._next(m, change), self._next(m, slope), samples)
-        return self._measured(change, samples), self._measured(slope, samples)
-
-    def _next(self, m: int, change: Array) -> Array:
-        """W^m Δa, (n, J, N), of rank one where only neuron i of the layer before has changed, by (J, N)."""
-        weights: Array = self.p.mlp.weights[m]
-        if m == self.l + 1:
-            return weights[:, self.i, np.newaxis, np.newaxis] * change
-        product = weights @ change.reshape(len(change), -1)  # one product of matrices, not J of them
-        return product.reshape(-1, *change.shape[1:])
-
-    def _activated(
-        self, m: int, change: Array, slope: Array | None, samples: slice, i: int | None = None
-    ) -> tuple[Array, Any]:
-        """Δa = σ(z + Δz) − σ(z), and the slope of z + Δz times σ'(z + Δz), in all of layer m or in neuron i."""
-        activation = self.p.mlp.layer_activation(m)
-        if activation.name == "identity":  # which rounds nothing
-            return change, slope
-        neurons = slice(None) if i is None else slice(i, i + 1)
-        z = self.preactivations[m][neurons, np.newaxis, samples] + change
-        a = activation.value(z)
-        a -= self.activations[m][neurons, np.newaxis, samples]
-        if slope is not None:
-            slope = activation.derivative(z) * slope
-        return (a, slope) if i is None else (a[0], None if slope is None else slope[0])
-
-    def _measured(self, change: Array, samples: slice) -> Array:
-        """c_rᵀ Δf, (K, J, N) to (R, J, N)."""
-        if self.c is None:
-            return change
-        c = self.c[:, samples].transpose(1, 2, 0)
-        product: Array = np.matmul(change.transpose(2, 1, 0), c).transpose(2, 1, 0)
-        return product
-
-    def _measured_alone(self, change: Array, samples: slice) -> Array:
-        """c_rᵀ Δf where output i alone has changed, (J, N) to (R, J, N)."""
-        return change[np.newaxis] if self.c is None else self.c[:, np.newaxis, samples, self.i] * change
-
-    def value(self, j: Indices, shift: Array) -> Array:
-        """Φ_true(δ) for removing each w_ij with its own δ, shape (J,); infinite where it overflows."""
-        value = np.zeros_like(shift)
-        for J, n, t in self._blocks(j, shift):
-            value[J] += _squares(self.changes(t, n)) @ self.p.weight[n]
-        return np.where(np.isfinite(value), value, np.inf)
-
-    def value_and_slope(self, j: Indices, shift: Array) -> tuple[Array, Array, Array]:
-        """Φ_true(δ), half its derivative E[rᵀ g], and E[gᵀ g], with the change r of the output and g = ∂r/∂δ."""
-        value, slope, square = np.zeros_like(shift), np.zeros_like(shift), np.zeros_like(shift)
-        for J, n, t in self._blocks(j, shift):
-            r, g = self.changes_and_slopes(t, n)
-            value[J] += _squares(r) @ self.p.weight[n]
-            slope[J] += np.einsum("rjn,rjn->jn", r, g) @ self.p.weight[n]
-            square[J] += _squares(g) @ self.p.weight[n]
-        return np.where(np.isfinite(value), value, np.inf), slope, square
-
-    def _blocks(self, j: Indices, shift: Array) -> Iterator[tuple[slice, slice, Array]]:
-        """Blocks of weights and of samples that `memory` holds, each with its t = δ − w_ij a_j."""
-        mlp, N = self.p.mlp, self.p.n_samples
-        floats = 6 * max([1 if self.c is None else len(self.c), *mlp.sizes[self.l + 2 :]])
-        n_pairs = max(1, self.memory // (floats * mlp.dtype.itemsize))
-        n_block = min(N, n_pairs)
-        j_block = max(1, n_pairs // n_block)
-        for J in (slice(k, k + j_block) for k in range(0, len(j), j_block)):
-            for n in (slice(k, k + n_block) for k in range(0, N, n_block)):
-                yield J, n, shift[J, np.newaxis] - self.weights[j[J], np.newaxis] * self.inputs[n, j[J]].T
-
-    def first_order_shift(self) -> Array:
-        """δ*_ij = w_ij E[s_i a_j]/E[s_i] over j, 0 for a dead neuron (EC-3.3)."""
-        _, g = self.changes_and_slopes(np.zeros((1, self.p.n_samples), self.p.dtype))
-        s = self.p.weight * _squares(g)[0]
-        total = s.sum()
-        if total == 0:
-            return np.zeros_like(self.weights)
-        a = self.inputs
-        mean = s @ a / total
-        shift: Array = self.weights * (mean + s @ (a - mean) / total)
-        return shift
-
-    def output_rounding(self) -> Any:
-        """√E‖c (ε f)‖²: a change of the output that is no larger is made of rounding."""
-        eps = np.finfo(self.p.dtype).eps
-        f = np.abs(self.activations[-1])
-        size = f if self.c is None else np.einsum("rnk,kn->rn", np.abs(self.c), f)
-        return ROUNDINGS * eps * np.sqrt(np.sum(size**2, axis=0) @ self.p.weight)
-
-
-def removals(p: Problem, memory: int = MEMORY) -> Callable[[int, int], Removal]:
-    """`Removal` of the weights of neuron i in layer l, within so many bytes, with one forward pass for all."""
-    inputs, preactivations = inputs_and_preactivations(p.mlp, p.x)
-    outputs = evaluate_from(p.mlp, p.mlp.n_layers - 1, preactivations[-1])
-    c = fixed_cotangents(p, outputs)
-    activations = [np.ascontiguousarray(a.T) for a in (*inputs[1:], outputs)]
-    rows = [np.ascontiguousarray(z.T) for z in preactivations]
-    return lambda l, i: Removal(p, l, i, inputs[l], rows, activations, c, memory)
-
-
-def fixed_cotangents(p: Problem, outputs: Array) -> Array | None:
-    """c_r at the unpruned outputs, (R, N, K): the embedding's derivative by complex step; None for the identity."""
-    if callable(p.metric):
-        return linear_metric(p, outputs)
-    if p.metric == "output":
-        return None
-    columns = []
-    for k in range(outputs.shape[1]):
-        stepped = outputs.astype(np.result_type(outputs, 1j))
-        stepped[:, k] += 1j * STEP
-        columns.append(embedding(p, stepped).imag.T / p.dtype.type(STEP))
-    return np.stack(columns, axis=-1)
+    found_all = (importance, bias_shift, converged, uncompensated, first_order)
+    return NonlinearScores(*(tuple(arrays) for arrays in found_all))
 
 
 def _search(removal: Removal, max_steps: int) -> tuple[Array, Array, Array, Array, Array]:
@@ -317,7 +192,7 @@ def _shift_of_polynomials(removal: Removal, start: Array) -> Array:
     nodes = np.cos(np.pi * (np.arange(DEGREE + 1) + 0.5) / (DEGREE + 1))
     t = np.repeat((reach * nodes).astype(dtype)[:, np.newaxis], removal.p.n_samples, axis=1)
     with np.errstate(all="ignore"):  # a guess that is not finite is not made
-        polynomials = np.linalg.solve(np.vander(nodes), _squares(removal.changes(t)).astype(np.float64)).astype(dtype)
+        polynomials = np.linalg.solve(np.vander(nodes), squares(removal.changes(t)).astype(np.float64)).astype(dtype)
         shift = start
         for _ in range(NEWTON_STEPS):
             u = (shift[:, np.newaxis] - removed) / reach
@@ -361,10 +236,10 @@ class _Points:
         return self.shift, self.value, self.slope, self.square
 
 
-def _converged(best: _Points, other: _Points, bracketed: Array, rounding: Any) -> npt.NDArray[np.bool_]:
+def _converged(best: _Points, other: _Points, bracketed: Array, rounding: Any) -> Mask:
     negligible = TOLERANCE**2 * best.value
     length = TOLERANCE * np.sqrt(best.value) + rounding
-    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+    with _checks.overflow_raised_later():
         orthogonal = np.abs(best.slope) <= length * np.sqrt(best.square)
         flat = 2 * np.abs(best.slope) * np.abs(best.shift) <= negligible
         # at a kink the derivative jumps from one sign to the other
@@ -377,7 +252,7 @@ def _converged(best: _Points, other: _Points, bracketed: Array, rounding: Any) -
                 | (width <= 2 * np.spacing(np.maximum(np.abs(best.shift), np.abs(other.shift))))
             )
         )
-    result: npt.NDArray[np.bool_] = orthogonal | (flat & (best.shift != 0)) | kink
+    result: Mask = orthogonal | (flat & (best.shift != 0)) | kink
     return result
 
 
@@ -391,9 +266,3 @@ def _trial(now: _Points, far: _Points, before: _Points, bracketed: Array, step: 
         reach = np.maximum(np.abs(gauss_newton - now.shift), 2 * np.abs(step))
         downhill = now.shift - np.sign(now.slope) * reach
     return np.where(bracketed, np.where(inside, secant, middle), downhill)
-
-
-def _squares(a: Array) -> Array:
-    """Σ_r a_r², (R, J, N) to (J, N)."""
-    squares: Array = np.einsum("rjn,rjn->jn", a, a)
-    return squares

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
-from . import _checks
-from .mlp import MLP
-from .moments import Moments
-from .scores import Scores
-
-Array = npt.NDArray[Any]
+from .. import _checks
+from .._types import Array
+from ..mlp import MLP
+from ..moments import Moments
+from ..scores import Scores
 
 ROUNDINGS = 16  # roundings of an input that a stable variance may cost
 
@@ -64,6 +60,6 @@ def digits(error: float) -> float:
 
 
 def _per_scale(difference: Array, scale: Array) -> Array:
-    with np.errstate(over="ignore"):
+    with _checks.overflow_raised_later():
         error = np.divide(difference, scale, out=np.full_like(difference, np.inf), where=scale > 0)
     return np.where(difference == 0, 0, error)

@@ -6,17 +6,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from .. import _checks
-from ..losses import softmax, targets
-from ..metrics import Metric, cotangents
+from .._frozen import Frozen
+from .._types import Array, Masks, Metric
+from ..batch import Batch, Samples, gathered
+from ..losses import softmax
+from ..metrics import cotangents, metric_targets
 from ..mlp import MLP, Trace, forward, pullback
-from ..moments import CANCELLATION, LayerMoments, Moments, collect_moments
+from ..moments import LayerMoments, Moments
 from ..scores import Scores, elimination_compensation
-
-Array = npt.NDArray[Any]
-Masks = tuple[npt.NDArray[np.bool_], ...]
+from ..streaming.batches import batches_of
+from ..streaming.blocks import CANCELLATION
+from ..streaming.collect import collect_moments
 
 MAX_DIGITS = 17.0
 TRUSTED_DIGITS = 6.0
@@ -37,12 +39,26 @@ LIPSCHITZ = {
 KINKS = {"relu": 1.0, "leaky_relu": 0.99}
 
 
-@dataclass(frozen=True, eq=False)
-class Certificate:
+@dataclass(frozen=True, eq=False, repr=False)
+class Certificate(Frozen):
     """Correct decimal digits, from 0 to 17, of every importance and bias shift, shaped as the weights.
 
-    `*_digits` are measured: −log10 of the relative difference from the same formulas in a wider format.  `*_bound`
-    follow from the rounding errors that the dtype may make at worst, and are no more than the true digits.
+    Attributes
+    ----------
+    importance_digits : tuple of L arrays (n_l, n_{l-1})
+        Measured: −log10 of the relative difference from the same formulas in a wider format.
+    bias_shift_digits : tuple of L arrays (n_l, n_{l-1})
+        The same of the shifts.
+    importance_bound : tuple of L arrays (n_l, n_{l-1})
+        Bounded by the rounding errors that the dtype may make at worst: no more than the true digits.
+    bias_shift_bound : tuple of L arrays (n_l, n_{l-1})
+        The same of the shifts.
+
+    Examples
+    --------
+    >>> mlp = ec.MLP([[[2.0, 1.0]]], [[0.0]]).astype(np.float32)
+    >>> ec.oracle.certify(mlp, [[1.0, 5.0], [3.0, 5.0]])
+    Certificate(1 layers, 17.0 digits at least)
     """
 
     importance_digits: tuple[Array, ...]
@@ -60,21 +76,17 @@ class Certificate:
         pairs = zip(self.importance_bound, self.bias_shift_bound)
         return tuple((i >= digits) & (s >= digits) for i, s in pairs)
 
+    def __repr__(self) -> str:
+        least = min(float(m.min()) for m in (*self.importance_digits, *self.bias_shift_digits))
+        return f"Certificate({len(self.importance_digits)} layers, {least:.1f} digits at least)"
+
     def __str__(self) -> str:
         n_trusted, n = sum(int(m.sum()) for m in self.trusted()), sum(m.size for m in self.importance_digits)
         least = min(float(m.min()) for m in (*self.importance_digits, *self.bias_shift_digits))
         return f"{n_trusted} of {n} weights have {TRUSTED_DIGITS:g} digits or more; the worst value has {least:.1f}"
 
 
-def certify(
-    mlp: MLP,
-    x: npt.ArrayLike,
-    metric: Metric = "output",
-    *,
-    sample_weight: npt.ArrayLike | None = None,
-    y: npt.ArrayLike | None = None,
-    loss: str = "mse",
-) -> Certificate:
+def certify(mlp: MLP, x: Samples, metric: Metric = "output") -> Certificate:
     """The correct digits of `elimination_compensation` in the network's dtype (EC-7.5, EC-9.5).
 
     Measured against the same arithmetic in a wider format; each digit is relative to the value itself, so an
@@ -84,19 +96,44 @@ def certify(
     |ΔI| ≤ w² (2 √v η + η² + E[|Δs| (a − μ)²] + γ V), η = √E[s Δa²], because √v is a seminorm of a; V is what the
     one-pass formula subtracts from, at most 1e6 v.  A callable metric's cotangents count as exact.
 
-    x is seen as one batch: memory O(N · R · neurons).  Raises ValueError for a longdouble network, and for float64
-    where this platform's longdouble is no wider: a digit can only be certified from above.
-    Otherwise arguments and errors as `collect_moments`.
+    x is seen as one batch: memory O(N · R · neurons).
+
+    Parameters
+    ----------
+    mlp : MLP
+        The network, float32; or float64, where this platform's longdouble is wider.
+    x : array (N, n_0), ec.Batch, or an iterator of them
+        The samples; in a batch with their weights, and with targets where the metric is a loss.
+    metric : str or callable, default "output"
+        "output", "softmax", "fisher", "mse", "cross_entropy", or a callable, as for `collect_moments`.
+
+    Returns
+    -------
+    Certificate
+        The digits, measured and bounded.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a wrong argument, for an overflow, and for a dtype without a wider one: a digit can only be certified from
+        above.
+    BatchError
+        For a batch that is wrong or does not come.
+
+    Examples
+    --------
+    >>> mlp = ec.MLP([[[2.0, 1.0]]], [[0.0]]).astype(np.float32)
+    >>> print(ec.oracle.certify(mlp, [[1.0, 5.0], [3.0, 5.0]]))
+    2 of 2 weights have 6 digits or more; the worst value has 17.0
     """
     _checks.instance("mlp", mlp, MLP)
     wider = wider_format(mlp.dtype)
     if wider is None:
         raise ValueError(f"mlp: expected a dtype that this platform has a wider one for, got {mlp.dtype}")
-    x = _checks.samples("x", x, mlp.sizes[0], mlp.dtype)
-    arguments: dict[str, Any] = {"sample_weight": sample_weight, "y": y, "loss": loss, "batch_size": len(x)}
-    moments = collect_moments(mlp, x, metric, **arguments)
+    batch = gathered(x, mlp.sizes[0], mlp.dtype, metric_targets(mlp, metric))
+    moments = collect_moments(mlp, batch, metric, batch_size=len(batch.x))
     scores = elimination_compensation(mlp, moments)
-    reference = elimination_compensation(mlp.astype(wider), x, metric, **arguments)
+    reference = elimination_compensation(mlp.astype(wider), batch, metric, batch_size=len(batch.x))
     measured = [
         [_digits(np.abs(value - truth), np.abs(truth)) for value, truth in zip(values, truths)]
         for values, truths in (
@@ -104,17 +141,33 @@ def certify(
             (scores.bias_shift, reference.bias_shift),
         )
     ]
-    errors = _error_bounds(mlp, x, moments, scores, metric, sample_weight, y, loss)
+    errors = _error_bounds(mlp, batch, moments, scores, metric)
     bounds = [
         # the truth is at least the value less its error
         [_digits(error, np.maximum(np.abs(value) - error, 0)) for value, error in zip(values, bound)]
         for values, bound in zip((scores.importance, scores.bias_shift), errors)
     ]
-    return Certificate(*(tuple(_checks.frozen(a) for a in arrays) for arrays in (*measured, *bounds)))
+    return Certificate(*(tuple(arrays) for arrays in (*measured, *bounds)))
 
 
 def wider_format(dtype: np.dtype[Any]) -> Any:
-    """The dtype in which digits of `dtype` are certified, or None where this platform has none."""
+    """The dtype in which digits of another are certified.
+
+    Parameters
+    ----------
+    dtype : numpy.dtype
+        Of a network.
+
+    Returns
+    -------
+    type or None
+        float64 for float32, longdouble for float64 where this platform's is wider, and else None.
+
+    Examples
+    --------
+    >>> ec.oracle.wider_format(np.dtype(np.float32)) is np.float64
+    True
+    """
     if dtype == np.float32:
         return np.float64
     if dtype == np.float64 and np.finfo(np.longdouble).eps < np.finfo(np.float64).eps:
@@ -124,7 +177,7 @@ def wider_format(dtype: np.dtype[Any]) -> Any:
 
 def _digits(error: Array, size: Array) -> Array:
     """−log10(error/size) from 0 to 17: 17 without an error, 0 where there is nothing but error."""
-    with np.errstate(over="ignore", under="ignore"):
+    with _checks.overflow_raised_later():
         relative = np.divide(error, size, out=np.ones_like(error), where=size > 0)
     relative = np.where(error == 0, 0, np.clip(relative, 0, 1))
     digits = -np.log10(np.maximum(relative, 10.0**-MAX_DIGITS))
@@ -133,25 +186,19 @@ def _digits(error: Array, size: Array) -> Array:
 
 
 def _error_bounds(
-    mlp: MLP,
-    x: Array,
-    moments: Moments,
-    scores: Scores,
-    metric: Metric,
-    sample_weight: npt.ArrayLike | None,
-    y: npt.ArrayLike | None,
-    loss: str,
+    mlp: MLP, batch: Batch, moments: Moments, scores: Scores, metric: Metric
 ) -> tuple[list[Array], list[Array]]:
     """Bounds of |ΔI| and |Δδ*|, per layer, for arithmetic with the unit roundoff u of the network's dtype."""
     u = float(np.finfo(mlp.dtype).eps) / 2
     raised = mlp if mlp.dtype == np.float64 else mlp.astype(np.float64)
+    (known,) = batches_of(raised, batch, metric, len(batch.x))
+    x = known.x
     trace = forward(raised, x)
     input_errors, z_errors, output_error = _forward_errors(raised, trace, u)
-    c, c_error = _cotangent_errors(trace.outputs, output_error, metric, y, loss, u)
+    c, c_error = _cotangent_errors(trace.outputs, output_error, metric, known.y, u)
     derivatives = pullback(raised, trace, c)
     derivative_errors = _pullback_errors(raised, trace, derivatives, c, c_error, z_errors, u)
-    weight = np.ones(len(x)) if sample_weight is None else np.asarray(sample_weight, np.float64)
-    weight = weight / weight.sum()
+    weight = known.weight / known.weight.sum()
     importance_errors, shift_errors = [], []
     for l, w in enumerate(raised.weights):
         g, dg = derivatives[l], derivative_errors[l]
@@ -184,25 +231,21 @@ def _forward_errors(mlp: MLP, trace: Trace, u: float) -> tuple[list[Array], list
     return input_errors, z_errors, error
 
 
-def _cotangent_errors(
-    outputs: Array, error: Array, metric: Metric, y: npt.ArrayLike | None, loss: str, u: float
-) -> tuple[Array, Array]:
+def _cotangent_errors(outputs: Array, error: Array, metric: Metric, y: Array | None, u: float) -> tuple[Array, Array]:
     """c_r and |Δc_r|; every factor of a probability moves relatively by at most twice the largest |Δf|."""
-    n_samples, n_outputs = outputs.shape
-    target = None if y is None else targets(y, loss, n_samples, n_outputs, np.float64)
-    c = cotangents(metric, outputs, target, loss)
+    n_outputs = outputs.shape[1]
+    c = cotangents(metric, outputs, y)
     if callable(metric) or metric == "output":
         return c, np.zeros_like(c)
     relative = np.expm1(4 * error.max(axis=1, keepdims=True)) + (4 * n_outputs + 40) * u
     relative = relative + 8 * u * np.ptp(outputs, axis=1, keepdims=True)  # of the exponents
-    if metric != "loss":
+    if y is None:  # a metric that is no loss
         return c, np.abs(c) * relative
-    assert target is not None
-    if loss == "mse":
+    if metric == "mse":
         return c, (2 * error[np.newaxis] / n_outputs + 4 * u * np.abs(c))
     p = softmax(outputs)
     others = 1 - np.eye(n_outputs)
-    size = p * (np.abs(target) @ others) + np.abs(target) * (p @ others)
+    size = p * (np.abs(y) @ others) + np.abs(y) * (p @ others)
     return c, (size * relative)[np.newaxis]
 
 

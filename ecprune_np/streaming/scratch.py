@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 import threading
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from .._types import Array
 
 ALIGNMENT = 64  # elements: arrays start at a cache line of their own
 

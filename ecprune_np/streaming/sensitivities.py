@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
-from .mlp import MLP, Trace
+from .._types import Array
+from ..mlp import MLP, Trace
 from .scratch import Scratch
-
-Array = npt.NDArray[Any]
 
 SLAB_BYTES = 2**21  # what the pullback to one layer takes at a time, so that it stays near a core
 

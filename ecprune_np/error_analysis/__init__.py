@@ -1,0 +1,14 @@
+"""How right the numbers are: compared, certified, and beside what first order leaves out (EC-7, EC-8).
+
+comparison       how far two sets of scores are apart, on the scale of what their formulas cannot avoid
+certify          how many digits are right, in `_certify`: a public function of `ecprune_np.oracle`
+linearization    the true change beside the predicted one
+"""
+
+from .linearization import LinearizationError, linearization_error
+
+__all__ = ["LinearizationError", "linearization_error"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

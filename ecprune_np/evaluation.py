@@ -1,0 +1,61 @@
+"""How well a network does: its accuracy."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from . import _checks
+from ._types import Array, Mask
+from .batch import Batch, Samples, batch_weights, each_batch, numbered
+from .losses import one_hot
+from .mlp import MLP, forward
+
+
+def accuracy(mlp: MLP, x: Samples) -> float:
+    """The fraction of samples whose largest output is at the label's place.
+
+    Parameters
+    ----------
+    mlp : MLP
+        The network.
+    x : ec.Batch, or an iterator of them
+        The samples (N, n_0), with integer labels (N,) as `y`; those that have weights count by them.
+
+    Returns
+    -------
+    float
+        From 0 to 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a wrong argument.
+    BatchError
+        For a batch that is wrong or does not come, or whose labels are missing or no classes.
+
+    Examples
+    --------
+    >>> mlp = ec.MLP([np.eye(2)], [[0.0, 0.0]])
+    >>> ec.accuracy(mlp, ec.Batch([[2, 0], [0, 1], [3, 1], [1, 2]], y=[0, 1, 1, 1]))
+    0.75
+    """
+    _checks.instance("mlp", mlp, MLP)
+    right = total = 0.0
+    for hits, weight in numbered(_hits(mlp, batch) for batch in each_batch(x)):
+        right, total = right + float(weight[hits].sum()), total + float(weight.sum())
+    if total == 0:
+        raise ValueError("sample_weight: expected a positive, finite sum, got 0.0")
+    return right / total
+
+
+def _hits(mlp: MLP, batch: Batch) -> tuple[Mask, Array]:
+    """Which samples have their largest output at the label's place, and the weights."""
+    outputs = forward(mlp, batch.x).outputs
+    if batch.y is None:
+        raise ValueError("y: accuracy needs labels, got None; hand over ec.Batch(x, y=labels)")
+    labels = _checks.as_array("y", batch.y)
+    hits: Mask = outputs.argmax(axis=1) == one_hot(labels, len(outputs), mlp.sizes[-1], mlp.dtype).argmax(axis=1)
+    weight = np.ones(len(outputs))
+    if batch.sample_weight is not None:
+        weight = batch_weights(batch.sample_weight, len(outputs), np.float64, zeros=True)
+    return hits, weight

@@ -1,0 +1,84 @@
+"""To Keras 3."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .._types import Mask
+from ..mlp import MLP
+from ..pruning import Pruned
+from ._chain import LeftOut, agree, as_steps
+from ._common import framework, parts, same_network
+from ._keras import coarsest, from_keras, read, runner
+
+
+def to_keras(network: Pruned | MLP, model: Any) -> Any:
+    """A Sequential model of the layers of `model` that computes what the network computes.
+
+    Layers, their names and dtypes, Dropout and the like stay as they are, nested models are taken apart, and
+    BatchNormalization, which the network has in its weights, is left out.  A Dense without bias gets one where the
+    network's is not zero.  The model is not compiled: the optimiser of the old one belongs to its weights.
+
+    Weights that were removed stay zero in training: their kernels have a constraint that masks them after each step,
+    behind the one that was there.  It is not written to files with the model.
+
+    Parameters
+    ----------
+    network : Pruned or MLP
+        What to write.
+    model : keras.Model
+        Sequential or Functional, as `from_keras` reads it; it is not changed.
+
+    Returns
+    -------
+    keras.Sequential
+
+    Raises
+    ------
+    ValueError
+        Where the model is none that `from_keras` reads, or has other shapes or activations than the network.
+    TypeError
+        Where `network` is no network, or `model` no model of Keras 3.
+
+    Examples
+    --------
+    >>> smaller = to_keras(ec.prune(mlp, scores, 0.8), model)  # doctest: +SKIP
+    >>> smaller.compile("adam", "mse")  # doctest: +SKIP
+    """
+    mlp, kept = parts(network)
+    same_network("model", from_keras(model), mlp)
+    reading = read(model)
+    keras = framework("keras")
+    written = keras.Sequential([keras.Input(model.input_shape[1:], dtype=model.inputs[0].dtype)], name=model.name)
+    values = iter(zip(mlp.weights, mlp.biases, kept))
+    for layer in reading.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            continue
+        config = layer.get_config()
+        if config["name"] in [other.name for other in written.layers]:  # used twice, or of another nested model
+            del config["name"]
+        if hasattr(layer, "activation"):
+            config["activation"] = layer.activation  # itself: not every function is known by its name
+        if isinstance(layer, keras.layers.Dense):
+            w, b, mask = next(values)
+            config["use_bias"] = layer.use_bias or bool(b.any())
+        copied = type(layer).from_config(config)
+        written.add(copied)
+        if isinstance(layer, keras.layers.Dense):
+            copied.set_weights([w.T, b][: 1 + config["use_bias"]])
+            if not mask.all():
+                copied.kernel.constraint = KeptZero(mask.T, copied.kernel)
+    steps = [*as_steps(mlp), *(step for step in reading.steps if isinstance(step, LeftOut))]
+    agree("model: after export", steps, mlp, runner(written), coarsest(reading))
+    return written
+
+
+class KeptZero:
+    """A constraint of Keras's: what was removed is zero after each training step."""
+
+    def __init__(self, mask: Mask, kernel: Any) -> None:
+        self.mask = framework("keras.ops").convert_to_tensor(mask, kernel.dtype)
+        self.before = kernel.constraint
+
+    def __call__(self, kernel: Any) -> Any:
+        return self.mask * (kernel if self.before is None else self.before(kernel))

@@ -1,0 +1,194 @@
+"""From and to scikit-learn."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import _checks
+from .._types import Array, Mask
+from ..mlp import MLP
+from ..pruning import Pruned
+from ._chain import LeftOut, Linear, Nonlinear, Step, agree, folded
+from ._common import by_value, is_a, like, parts, same_network
+
+ACTIVATIONS = {"identity": "identity", "logistic": "sigmoid", "tanh": "tanh", "relu": "relu"}
+KINDS = ("MLPClassifier", "MLPRegressor")
+INSIDE = {  # where others keep a network
+    "best_estimator_": "estimator.best_estimator_, or the network in it",
+    "regressor_": "estimator.regressor_; its transformer belongs to the targets",
+    "estimators_": "one of estimator.estimators_",
+    "estimator": "the network that is in it, fitted",
+}
+
+
+def from_sklearn(estimator: Any) -> MLP:
+    """The network of a fitted `MLPRegressor` or `MLPClassifier`.
+
+    A classifier's outputs here are its logits: one per class of `classes_`, or of two classes a single one, positive
+    for the second.  Where samples have several labels, the outputs are their probabilities (sigmoid), as those of
+    `predict_proba` are.  What was read is compared with `predict` or `predict_proba` for a few random samples.
+
+    Parameters
+    ----------
+    estimator : sklearn.neural_network.MLPRegressor or MLPClassifier
+        Fitted, and no pipeline: what scales the data before the network belongs to the data.
+
+    Returns
+    -------
+    MLP
+
+    Raises
+    ------
+    ValueError
+        Where `estimator` is another one (of a pipeline or a search it says where the network is), is not fitted, has
+        another output activation, or predicts something else than what was read.
+
+    Examples
+    --------
+    >>> from sklearn.neural_network import MLPRegressor  # doctest: +SKIP
+    >>> from_sklearn(MLPRegressor(hidden_layer_sizes=(5,)).fit(x, y))  # doctest: +SKIP
+    MLP(4-5-1, 'relu', 'identity', float64)
+    """
+    steps = _steps(estimator)
+    mlp = folded("estimator", steps)
+    agree("estimator", steps, mlp, *_runner(estimator))
+    return mlp
+
+
+def to_sklearn(network: Pruned | MLP, estimator: Any) -> Any:
+    """A copy of a fitted estimator that predicts what the network computes.
+
+    Its optimiser, and the best coefficients and scores that it remembers from before, are forgotten, so that nothing
+    brings back the dense network.  Training goes on from the pruned one with `partial_fit`, or with `fit` and
+    `warm_start=True`; without `warm_start`, `fit` begins anew, and nothing of the pruned network is left.  scikit-learn
+    has no masks: each training step moves the weights at zero too, and `keep_zeros` after it sets them back.
+
+    Parameters
+    ----------
+    network : Pruned or MLP
+        What to write.
+    estimator : sklearn.neural_network.MLPRegressor or MLPClassifier
+        Where to; it is not changed.
+
+    Returns
+    -------
+    estimator
+        Of the same class, with the same parameters.
+
+    Raises
+    ------
+    ValueError
+        As `from_sklearn`, and where the network has other shapes or activations.
+    TypeError
+        Where `network` is no network.
+
+    Examples
+    --------
+    >>> smaller = to_sklearn(ec.prune(mlp, scores, 0.8), estimator)  # doctest: +SKIP
+    >>> smaller.predict(x)  # doctest: +SKIP
+    """
+    mlp, _ = parts(network)
+    same_network("estimator", from_sklearn(estimator), mlp)
+    copied = copy.deepcopy(estimator)
+    old = estimator.coefs_[0]
+    copied.coefs_ = [like(f"coefs_[{l}]", old, w.T) for l, w in enumerate(mlp.weights)]
+    copied.intercepts_ = [like(f"intercepts_[{l}]", old, b) for l, b in enumerate(mlp.biases)]
+    copied._best_coefs = [w.copy() for w in copied.coefs_]
+    copied._best_intercepts = [b.copy() for b in copied.intercepts_]
+    vars(copied).pop("_optimizer", None)
+    if hasattr(copied, "_no_improvement_count"):  # of a stochastic solver, which compares with what was
+        copied._no_improvement_count = 0
+        copied.best_loss_ = None if copied.early_stopping else np.inf
+        copied.best_validation_score_ = -np.inf if copied.early_stopping else None
+    agree("estimator: after export", _steps(copied), mlp, *_runner(copied))
+    return copied
+
+
+def keep_zeros(estimator: Any, masks: Pruned | Sequence[Mask]) -> Any:
+    """Set what was removed to zero again, after `partial_fit` or `fit`: in place, so that training can go on.
+
+    What the estimator remembers as its best coefficients is masked too.
+
+    Parameters
+    ----------
+    estimator : sklearn.neural_network.MLPRegressor or MLPClassifier
+        As `to_sklearn` gave it, and trained on.  It is changed.
+    masks : Pruned or sequence of arrays of bool
+        The pruned network, or its masks: shaped as its weights, True = kept.
+
+    Returns
+    -------
+    estimator
+        The same.
+
+    Raises
+    ------
+    ValueError
+        Where it is no fitted network, or the masks have other shapes.
+    TypeError
+        Where the masks are no booleans.
+
+    Examples
+    --------
+    >>> for epoch in range(10):  # doctest: +SKIP
+    ...     keep_zeros(estimator.partial_fit(x, y), pruned)
+    """
+    _steps(estimator)
+    kept = masks.masks if isinstance(masks, Pruned) else masks
+    kept = _checks.boolean_masks(kept, [w.T.shape for w in estimator.coefs_])
+    for coefs in (estimator.coefs_, getattr(estimator, "_best_coefs", [])):
+        for w, mask in zip(coefs, kept):
+            w[~mask.T] = 0
+    return estimator
+
+
+def _steps(estimator: Any) -> list[Step]:
+    """What a fitted network computes, with what `predict_proba` makes of its logits left out at the end."""
+    kind = next((kind for kind in KINDS if is_a(estimator, "sklearn.neural_network", kind)), None)
+    if kind is None:
+        raise ValueError(
+            f"estimator: supported are {' and '.join(KINDS)}, got {type(estimator).__name__}{_inside(estimator)}"
+        )
+    if not hasattr(estimator, "coefs_"):
+        raise ValueError(f"estimator: expected a fitted {kind}, got one without coefs_")
+    outputs = estimator.out_activation_
+    if outputs not in ("identity", "softmax", "logistic") or (kind == "MLPRegressor" and outputs != "identity"):
+        raise ValueError(f"estimator: expected the output activation identity, got {outputs}")
+    steps: list[Step] = []
+    n_layers = len(estimator.coefs_)
+    for l, (w, b) in enumerate(zip(estimator.coefs_, estimator.intercepts_)):
+        steps.append(Linear(str(l), by_value(f"coefs_[{l}]", w).T, by_value(f"intercepts_[{l}]", b)))
+        if l < n_layers - 1 and estimator.activation != "identity":
+            steps.append(Nonlinear(str(l), ACTIVATIONS[estimator.activation]))
+    if outputs == "softmax":
+        steps.append(LeftOut("the end", "softmax"))
+    elif outputs == "logistic":  # of two classes one logit
+        steps.append(LeftOut("the end", "sigmoid") if len(b) == 1 else Nonlinear("the end", "sigmoid"))
+    return steps
+
+
+def _runner(estimator: Any) -> tuple[Callable[[Array], Array], str]:
+    """The estimator's own outputs as a function of samples, and their dtype."""
+    dtype = estimator.coefs_[0].dtype
+
+    def run(x: Array) -> Array:
+        if is_a(estimator, "sklearn.neural_network", "MLPRegressor"):
+            predicted = estimator.predict(x.astype(dtype))
+            return np.asarray(predicted).reshape(len(x), -1)
+        probabilities = np.asarray(estimator.predict_proba(x.astype(dtype)))
+        return probabilities[:, -1:] if len(estimator.intercepts_[-1]) == 1 else probabilities
+
+    return run, str(dtype)
+
+
+def _inside(estimator: Any) -> str:
+    """Where an estimator keeps the network that is meant."""
+    for name, step in getattr(estimator, "steps", []):
+        if any(is_a(step, "sklearn.neural_network", kind) for kind in KINDS):
+            where = f"estimator.named_steps[{name!r}]"
+            return f"; hand over {where}, the steps before it belong to the data: x = estimator[:-1].transform(x)"
+    return next((f"; hand over {where}" for name, where in INSIDE.items() if hasattr(estimator, name)), "")

@@ -1,0 +1,153 @@
+"""From PyTorch: state dicts and modules."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .. import _checks
+from .._types import ActivationName, Array
+from ..mlp import MLP
+from ._chain import Linear, agree, folded, own_outputs
+from ._common import framework, is_a, named
+from ._state import from_state, read_state
+from ._torch_graph import Reading, attribute, read, traced
+
+
+def from_torch(
+    module: Any,
+    activation: ActivationName | Sequence[ActivationName] | None = None,
+    output_activation: ActivationName | None = None,
+) -> MLP:
+    """The network of a PyTorch module, as it computes in evaluation, or of a state dict.
+
+    A module may be any whose forward pass is a chain of Linear layers, activations, BatchNorm1d (folded into the
+    Linear before or after it), Dropout and Flatten: a Sequential, nested or not, or a class of its own, compiled or in
+    DataParallel, with masks of `torch.nn.utils.prune`, weight norm or spectral norm.  A Softmax or LogSoftmax at its
+    end is left out: the network's outputs are the logits.  What was read is compared with the module's own outputs for
+    a few random samples; a copy is run, and the module stays as it is.
+
+    A state dict holds the weights and biases of Linear layers under any prefix, in the order of their numbers; it may
+    hold masks (`weight_orig` and `weight_mask`) and weight norms.  It does not say which activations are between them.
+
+    Parameters
+    ----------
+    module : torch.nn.Module or mapping of names to tensors or arrays
+        What to read.  float16 and bfloat16 become float32.
+    activation : str or sequence of str, optional
+        The activation of the hidden layers, or one for each: of a state dict with hidden layers, and only there.
+    output_activation : str, optional
+        The activation of the outputs: of a state dict only, where it is "identity" by default.
+
+    Returns
+    -------
+    MLP
+
+    Raises
+    ------
+    ValueError
+        Where there is something that no `MLP` computes, which is named; where the module's own outputs are others than
+        those of what was read; where an argument has no effect.
+    TypeError
+        Where `module` is neither a module nor a mapping.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> state = {"0.weight": np.ones((3, 2)), "0.bias": np.zeros(3), "2.weight": np.ones((1, 3))}
+    >>> from_torch(state, "tanh")
+    MLP(2-3-1, 'tanh', 'identity', float64)
+    """
+    if isinstance(module, Mapping):
+        entries = read_state("module", module)
+        activation = named("a state dict", activation, len(entries))
+        return from_state(entries, activation, output_activation or "identity")
+    if not is_a(module, "torch.nn", "Module"):
+        kind = type(module).__name__
+        raise TypeError(f"module: expected a torch.nn.Module or a state dict, got {kind}; a file is read by torch.load")
+    without = "beside a module, whose activations are known"
+    _checks.without_effect(activation=(activation, without), output_activation=(output_activation, without))
+    return Read.of(copied(module)).mlp
+
+
+@dataclass(frozen=True)
+class Read:
+    """A module that was read: what it computes, as read and as a network, and how it is run."""
+
+    reading: Reading
+    mlp: MLP
+    run: Callable[[Array], Array]
+    dtype: str
+
+    @classmethod
+    def of(cls, module: Any) -> Read:
+        """What a module computes in evaluation, compared with its own outputs; it is run, so hand over a copy.
+
+        Raises ValueError that names what is no chain of Linear layers and activations, or says how the outputs differ.
+        """
+        module.eval()
+        nodes = traced(module)
+        reading = read(module, nodes)
+        linear = next((step for step in reading.steps if isinstance(step, Linear)), None)
+        if linear is not None:
+            run = runner(module, attribute(module, reading.weights[0]))
+            own_outputs("module", run, np.zeros((2, linear.weight.shape[1])))
+            reading = read(module, nodes)  # masks and norms are up to date after a forward pass only
+        mlp = folded("module", reading.steps)
+        dtype = str(attribute(module, reading.weights[0]).dtype).removeprefix("torch.")
+        agree("module", reading.steps, mlp, run, dtype)
+        return cls(reading, mlp, run, dtype)
+
+
+def runner(module: Any, weight: Any) -> Callable[[Array], Array]:
+    """The module as a function of samples, with torch's random state as it was; `weight` tells dtype and device."""
+    torch = framework("torch")
+    devices = [weight.device] if weight.device.type == "cuda" else []
+
+    def run(x: Array) -> Array:
+        with torch.no_grad(), torch.random.fork_rng(devices):
+            outputs = module(torch.as_tensor(x).to(weight.device, weight.dtype))
+        return np.asarray(outputs.cpu().double())
+
+    return run
+
+
+def unwrapped(module: Any) -> Any:
+    """The module itself, where it is compiled or wrapped in DataParallel."""
+    parallel = (framework("torch.nn").DataParallel, framework("torch.nn.parallel").DistributedDataParallel)
+    while is_a(module, "torch._dynamo", "OptimizedModule") or type(module) in parallel:
+        if module._forward_hooks or module._forward_pre_hooks:
+            raise ValueError(f"module: {type(module).__name__} around it has forward hooks of its own; remove them")
+        module = module.module if type(module) in parallel else module._orig_mod
+    return module
+
+
+def copied(module: Any) -> Any:
+    """A copy that can be run and written to, without wrappers.
+
+    Masks and norms keep tensors that were computed, which `deepcopy` alone refuses.
+    """
+    module = unwrapped(module)
+    if is_a(module, "torch.jit", "ScriptModule"):
+        raise ValueError("module: is TorchScript, which is not read; hand over the module that it was made of")
+    memo: dict[int, Any] = {}
+    for inner in module.modules():
+        for name, value in (vars(inner) | inner._parameters).items():
+            if is_a(value, "torch.nn.parameter", "UninitializedTensorMixin"):
+                raise ValueError(f"module: the {name} of {inner} has no values yet; call the module once")
+            if is_a(value, "torch", "Tensor") and not value.is_leaf:
+                memo[id(value)] = value.detach().clone()
+    try:
+        result = copy.deepcopy(module, memo)
+    except Exception as error:
+        raise ValueError(
+            f"module: cannot be copied ({type(error).__name__}: {error}); hand over its state_dict() and its activation"
+        ) from error
+    for inner in list(result.modules()):
+        for name, child in inner._modules.items():
+            inner._modules[name] = child if child is None else unwrapped(child)
+    return result

@@ -1,0 +1,10 @@
+"""How moments are computed fast and in bounded memory (EC-7).
+
+collect          read, join, pass through in blocks, merge
+batches          checked batches of whatever x is
+blocks           the moments of one batch, as matrix products
+sensitivities    s_i from the derivatives
+scratch          memory that is used again
+threads          blocks side by side
+rows             rows of least-squares problems, for what needs more than moments
+"""

@@ -1,0 +1,67 @@
+"""Rows of least-squares problems, a batch at a time, reduced by QR: for what needs more than moments (EC-5.3, EC-6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from .. import _checks
+from .._types import Array, Metric
+from ..batch import Samples, is_stream, numbered
+from ..metrics import cotangents
+from ..mlp import MLP, Trace, forward, pullback
+from .batches import batches_of
+
+BATCH_BYTES = 2**26
+
+
+class Rows(NamedTuple):
+    """A batch's trace, √weight_n · c_rᵀ J per layer (R, N, n_l), and its weights (N,), in float64."""
+
+    trace: Trace
+    derivatives: list[Array]
+    weight: Array
+
+
+def weighted_rows(mlp: MLP, x: Samples, metric: Metric, batch_size: int | None) -> Iterator[Rows]:
+    """The rows of every batch: their squares sum to E[s_i] times the weights' sum."""
+    _checks.instance("mlp", mlp, MLP)
+    if is_stream(x):
+        _checks.without_effect(batch_size=(batch_size, "beside an iterator, whose batches are taken as they come"))
+    size = samples_at_a_time(mlp) if batch_size is None else _checks.integer("batch_size", batch_size, 1)
+    batches, raised = batches_of(mlp, x, metric, size), mlp.astype(np.float64)
+
+    def rows() -> Iterator[Rows]:
+        for batch in batches:
+            trace = forward(raised, batch.x)
+            y = None if batch.y is None else batch.y.astype(np.float64)
+            weight = batch.weight.astype(np.float64)
+            c = cotangents(metric, trace.outputs, y) * np.sqrt(weight)[:, np.newaxis]
+            yield Rows(trace, pullback(raised, trace, c), weight)
+
+    return numbered(rows())
+
+
+def samples_at_a_time(mlp: MLP) -> int:
+    """As many samples as have BATCH_BYTES of rows in all biases."""
+    return max(1, BATCH_BYTES // (8 * mlp.sizes[-1] * sum(mlp.sizes[1:])))
+
+
+def streamed_qr(blocks: Iterable[Array]) -> Array:
+    """The triangular factor of all rows together, (at most n, n), one block in memory at a time."""
+    factor: Array | None = None
+    for block in blocks:
+        rows = block if factor is None else np.concatenate([factor, block])
+        factor = np.asarray(np.linalg.qr(rows, mode="r"))
+    assert factor is not None  # there is at least one sample
+    return factor
+
+
+def least_squares(a: Array, b: Array) -> Array:
+    """The shortest x that minimises ‖a x − b‖."""
+    if 0 in a.shape:
+        return np.zeros(a.shape[1])
+    solution: Array = np.linalg.lstsq(a, b, rcond=max(a.shape) * float(np.finfo(np.float64).eps))[0]
+    return solution
