@@ -43,7 +43,7 @@ Error analysis
     linearization_error         the true change beside the predicted one
     LinearizationError          where first order can be trusted
 Other frameworks
-    interop                     networks from and to PyTorch, scikit-learn and Keras
+    interop                     networks from and to PyTorch, Keras, Flax, scikit-learn, safetensors, ONNX
 Conformance
     conformance                 whether another implementation is right, and which mistake it makes
 Data

@@ -7,7 +7,7 @@ import numpy as np
 from . import _checks
 from ._types import Array, Mask
 from .batch import Batch, Samples, batch_weights, each_batch, numbered
-from .losses import one_hot
+from .losses import check_logits, class_logits, targets, two_classes
 from .mlp import MLP, forward
 
 
@@ -40,6 +40,7 @@ def accuracy(mlp: MLP, x: Samples) -> float:
     0.75
     """
     _checks.instance("mlp", mlp, MLP)
+    check_logits("accuracy", mlp)
     right = total = 0.0
     for hits, weight in numbered(_hits(mlp, batch) for batch in each_batch(x)):
         right, total = right + float(weight[hits].sum()), total + float(weight.sum())
@@ -53,8 +54,8 @@ def _hits(mlp: MLP, batch: Batch) -> tuple[Mask, Array]:
     outputs = forward(mlp, batch.x).outputs
     if batch.y is None:
         raise ValueError("y: accuracy needs labels, got None; hand over ec.Batch(x, y=labels)")
-    labels = _checks.as_array("y", batch.y)
-    hits: Mask = outputs.argmax(axis=1) == one_hot(labels, len(outputs), mlp.sizes[-1], mlp.dtype).argmax(axis=1)
+    y = targets(batch.y, "cross_entropy", len(outputs), mlp.sizes[-1], mlp.dtype)
+    hits: Mask = class_logits(outputs).argmax(axis=1) == two_classes(1 - y, y).argmax(axis=1)
     weight = np.ones(len(outputs))
     if batch.sample_weight is not None:
         weight = batch_weights(batch.sample_weight, len(outputs), np.float64, zeros=True)

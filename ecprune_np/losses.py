@@ -17,6 +17,8 @@ from ._frozen import Frozen
 from ._types import Array, LossName
 from .mlp import MLP, forward, pullback
 
+PROBABILITY_SUM = 1e-5  # how far from 1 the sum of a sample's target probabilities may be
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Gradient(Frozen):
@@ -64,14 +66,14 @@ def mse_derivative(outputs: Array, y: Array) -> Array:
 
 
 def cross_entropy(outputs: Array, y: Array) -> Array:
-    """ℓ = −Σ_k y_k log softmax(f)_k, for logits f and target probabilities y (EC-2.5)."""
-    return -np.sum(y * log_softmax(outputs), axis=1)
+    """ℓ = −Σ_k y_k log softmax(f)_k, for logits f and target probabilities y (EC-2.5, EC-2.7)."""
+    return -np.sum(two_classes(1 - y, y) * log_softmax(class_logits(outputs)), axis=1)
 
 
 def cross_entropy_derivative(outputs: Array, y: Array) -> Array:
-    """∂ℓ/∂f_k = p_k Σ_{m≠k} y_m − y_k Σ_{m≠k} p_m = p_k Σ_m y_m − y_k, without its cancellation (EC-2.5)."""
-    p = softmax(outputs)
-    return p * sum_of_others(y) - y * sum_of_others(p)
+    """∂ℓ/∂f_k = p_k Σ_{m≠k} y_m − y_k Σ_{m≠k} p_m = p_k Σ_m y_m − y_k, without its cancellation (EC-2.5, EC-2.7)."""
+    p, y = softmax(class_logits(outputs)), two_classes(1 - y, y)
+    return (p * sum_of_others(y) - y * sum_of_others(p))[:, -outputs.shape[1] :]
 
 
 LOSSES: dict[LossName, Loss] = {
@@ -100,20 +102,59 @@ def log_softmax(outputs: Array) -> Array:
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
+def class_logits(outputs: Array) -> Array:
+    """The logits of all classes, shape (N, K); one logit z stands for the two logits (0, z) (EC-2.7)."""
+    return two_classes(np.zeros_like(outputs), outputs)
+
+
+def two_classes(first: Array, second: Array) -> Array:
+    """Both as the columns of two classes, where `second` is of one logit; else `second`, which has all classes."""
+    return np.concatenate([first, second], axis=1) if second.shape[1] == 1 else second
+
+
 def targets(y: npt.ArrayLike, loss: LossName, n_samples: int, n_outputs: int, dtype: Any) -> Array:
     """`y` as target values or class probabilities, shape (N, K).
 
-    For cross_entropy, integers of shape (N,) are class labels from 0 to K − 1.
+    For cross_entropy, integers of shape (N,) are class labels from 0 to K − 1; of one logit they are 0 and 1, and the
+    probabilities are those of class 1.
     """
     _checks.one_of("loss", loss, LOSSES)
     given = _checks.as_array("y", y)
     if loss == "cross_entropy" and given.ndim == 1:
-        return one_hot(given, n_samples, n_outputs, dtype)
+        return one_hot(given, n_samples, max(n_outputs, 2), dtype)[:, -n_outputs:]
     array = _checks.real_array("y", given, dtype)
     if array.shape != (n_samples, n_outputs):
         labels = f"({n_samples},) of labels or " if loss == "cross_entropy" else ""
         raise ValueError(f"y: expected shape {labels}({n_samples}, {n_outputs}), got {array.shape}")
+    if loss == "cross_entropy":
+        _check_probabilities(two_classes(1 - array, array))
     return array
+
+
+def _check_probabilities(y: Array) -> None:
+    """Raise for target probabilities that are negative, or do not sum to 1."""
+    if (y < 0).any():
+        index = [int(i) for i in np.argwhere(y < 0)[0]]
+        raise ValueError(f"y: expected probabilities of classes, none negative, got {y[tuple(index)]} at {index}")
+    wrong = np.abs(y.sum(axis=1) - 1) > PROBABILITY_SUM
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise ValueError(f"y: expected probabilities of classes that sum to 1, got {y[row].sum()} in row {row}")
+
+
+def check_loss(mlp: MLP, loss: LossName) -> None:
+    """Raise unless the loss is known, and the network ends in what it takes."""
+    if _checks.one_of("loss", loss, LOSSES) == "cross_entropy":
+        check_logits('loss "cross_entropy"', mlp)
+
+
+def check_logits(what: str, mlp: MLP) -> None:
+    """Raise where the network's outputs are probabilities, but `what` takes logits."""
+    if mlp.output_activation == "sigmoid":
+        raise ValueError(
+            f"{what}: expected a network that ends in logits, got one that ends in sigmoid; "
+            'dataclasses.replace(mlp, output_activation="identity") has its logits'
+        )
 
 
 def mean_loss(mlp: MLP, x: npt.ArrayLike, y: npt.ArrayLike, loss: LossName = "mse") -> float:
@@ -146,6 +187,7 @@ def mean_loss(mlp: MLP, x: npt.ArrayLike, y: npt.ArrayLike, loss: LossName = "ms
     1.0
     """
     outputs = forward(mlp, x).outputs
+    check_loss(mlp, loss)
     y = targets(y, loss, len(outputs), mlp.sizes[-1], mlp.dtype)
     return float(LOSSES[loss].value(outputs, y).mean())
 
@@ -183,6 +225,7 @@ def loss_gradient(mlp: MLP, x: npt.ArrayLike, y: npt.ArrayLike, loss: LossName =
     (1.0, array([[1.]]), array([0.]))
     """
     trace = forward(mlp, x)
+    check_loss(mlp, loss)
     y = targets(y, loss, len(trace.outputs), mlp.sizes[-1], mlp.dtype)
     value = LOSSES[loss].value(trace.outputs, y).mean()
     cotangent = LOSSES[loss].derivative(trace.outputs, y) / len(y)

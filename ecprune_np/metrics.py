@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from . import _checks
-from ._types import Array, LossName, Metric
-from .losses import LOSSES, softmax, sum_of_others, targets
+from ._types import Array, LossName, Metric, MetricName
+from .losses import LOSSES, check_logits, class_logits, softmax, sum_of_others, targets
 from .mlp import MLP
 
 
@@ -21,15 +21,15 @@ def output_cotangents(outputs: Array) -> Array:
 
 
 def softmax_cotangents(outputs: Array) -> Array:
-    """c_r = p_r (e_r − p): the squared change of the class probabilities (EC-4.2)."""
-    p = softmax(outputs)
-    return p.T[:, :, np.newaxis] * _unit_minus(p)
+    """c_r = p_r (e_r − p): the squared change of the class probabilities (EC-4.2, EC-4.7)."""
+    p = softmax(class_logits(outputs))
+    return (p.T[:, :, np.newaxis] * _unit_minus(p))[..., -outputs.shape[1] :]
 
 
 def fisher_cotangents(outputs: Array) -> Array:
-    """c_r = √p_r (e_r − p), so that M = diag p − p pᵀ: twice the second-order KL divergence (EC-4.3, EC-4.6)."""
-    p = softmax(outputs)
-    return np.sqrt(p).T[:, :, np.newaxis] * _unit_minus(p)
+    """c_r = √p_r (e_r − p): M = diag p − p pᵀ, twice the second-order KL divergence (EC-4.3, EC-4.6, EC-4.8)."""
+    p = softmax(class_logits(outputs))
+    return (np.sqrt(p).T[:, :, np.newaxis] * _unit_minus(p))[..., -outputs.shape[1] :]
 
 
 def loss_cotangents(outputs: Array, y: Array, loss: LossName) -> Array:
@@ -56,7 +56,7 @@ def cotangents(metric: Metric, outputs: Array, y: Array | None = None) -> Array:
             n_samples, n_outputs = outputs.shape
             raise ValueError(f"metric(outputs): expected shape (R, {n_samples}, {n_outputs}), got {c.shape}")
         return c
-    loss = check_metric(metric, outputs.shape[1])
+    loss = _loss_of(metric)
     if loss is None:
         return METRICS[metric](outputs)
     if y is None:
@@ -66,7 +66,7 @@ def cotangents(metric: Metric, outputs: Array, y: Array | None = None) -> Array:
 
 def metric_targets(mlp: MLP, metric: Metric) -> Callable[[Any, int], Array] | None:
     """What makes targets (N, K) of a batch's y and its number of samples, if the metric is a loss, which needs them."""
-    loss = check_metric(metric, mlp.sizes[-1])
+    loss = check_metric(metric, mlp)
     if loss is None:
         return None
 
@@ -85,13 +85,17 @@ def metric_name(metric: Metric) -> str:
     return f"{metric.__module__}.{getattr(metric, '__qualname__', type(metric).__qualname__)}"
 
 
-def check_metric(metric: Metric, n_outputs: int) -> LossName | None:
-    """The loss that the metric is, if it is one; raises where it is unknown, or needs a second class."""
+def check_metric(metric: Metric, mlp: MLP) -> LossName | None:
+    """The loss that the metric is, if it is one; raises where it is unknown, or takes logits that mlp does not have."""
     if callable(metric):
         return None
+    if _loss_of(metric) == "cross_entropy" or metric in ("softmax", "fisher"):
+        check_logits(f'metric "{metric}"', mlp)
+    return _loss_of(metric)
+
+
+def _loss_of(metric: MetricName) -> LossName | None:
     _checks.one_of("metric", metric, (*METRICS, *LOSSES))
-    if metric in ("softmax", "fisher") and n_outputs < 2:
-        raise ValueError(f'metric: "{metric}" needs at least 2 outputs (one class has probability 1), got {n_outputs}')
     return next((loss for loss in LOSSES if loss == metric), None)
 
 

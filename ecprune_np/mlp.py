@@ -195,7 +195,9 @@ class MLP(Frozen):
             For another dtype, and for a value that it cannot hold.
         """
         dtype = _checks.float_type("dtype", dtype)
-        return self.replace([w.astype(dtype) for w in self.weights], [b.astype(dtype) for b in self.biases])
+        with _checks.overflow_raised_later():
+            weights, biases = [w.astype(dtype) for w in self.weights], [b.astype(dtype) for b in self.biases]
+        return self.replace(weights, biases)
 
     def save(self, file: File) -> None:
         """Write `weights_0, biases_0, ..., activation, output_activation` to an .npz file, whole or not at all.
@@ -246,10 +248,11 @@ class MLP(Frozen):
         if activation is None and "activation" not in arrays:
             raise ValueError(f"activation: {file} does not name one; expected one of {', '.join(ACTIVATIONS)}")
         stored_output = arrays.get("output_activation", np.array("identity"))
-        layers = [[arrays[f"{name}_{l}"] for l in range(n_layers)] for name in ("weights", "biases")]
+        weights, biases = ([arrays[f"{name}_{l}"] for l in range(n_layers)] for name in ("weights", "biases"))
         hidden = arrays["activation"].tolist() if activation is None else activation
+        output = stored_output.tolist() if output_activation is None else output_activation
         try:
-            return cls(*layers, hidden, stored_output.tolist() if output_activation is None else output_activation)
+            return cls(weights, biases, hidden, output)
         except (ValueError, TypeError) as error:
             raise ValueError(f"{file}: {error}") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -138,10 +139,9 @@ def elimination_compensation(
     (array([[4., 0.]]), array([[4., 5.]]))
     """
     moments = _moments_of(mlp, x_or_moments, metric, batch_size)
-    return _finite_scores(
-        [_square_times(w, v) for w, v in zip(mlp.weights, moments.variance)],
-        [w * mu for w, mu in zip(mlp.weights, moments.mean)],
-    )
+    importance = [_square_times(w, v) for w, v in zip(mlp.weights, moments.variance)]
+    _warn_of_nothing(mlp, moments, importance)
+    return _finite_scores(importance, [w * mu for w, mu in zip(mlp.weights, moments.mean)])
 
 
 def uncompensated(
@@ -202,6 +202,21 @@ def _moments_of(mlp: MLP, x_or_moments: Samples | Moments, metric: Metric | None
     if metric is not None and metric_name(metric) != moments.metric:
         raise ValueError(f"metric: expected {moments.metric!r}, of which the moments are, got {metric_name(metric)!r}")
     return moments
+
+
+def _warn_of_nothing(mlp: MLP, moments: Moments, importance: list[Array]) -> None:
+    """Warn, once for all layers, of those whose importances are all 0 for another reason than constant inputs."""
+    reasons = []
+    for l, (m, w, values) in enumerate(zip(moments.layers, mlp.weights, importance)):
+        if values.any() or not w.any():
+            continue
+        square = m.variance + m.sensitivity[:, np.newaxis] * m.mean**2
+        if not m.sensitivity.any():
+            reasons.append(f"layer {l}: no output listens to any of its neurons (dead or saturated on these samples)")
+        elif ((w != 0) & ((m.variance > 0) | ((square == 0) & (m.mean != 0)))).any():
+            reasons.append(f"layer {l}: they underflow in {mlp.dtype} (rescale the inputs, or use a wider dtype)")
+    if reasons:
+        warnings.warn("all importances are 0 in " + "; ".join(reasons), stacklevel=3)
 
 
 def _square_times(w: Array, v: Array) -> Array:

@@ -3,21 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import get_args
+from typing import get_args, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from . import _checks
 from ._types import Array, LossName, Mask, Optimizer
-from .losses import LOSSES, loss_gradient, targets
+from .losses import check_loss, loss_gradient, targets
 from .mlp import MLP
+from .pruning.pruned import Pruned
 
 Callback = Callable[[int, float], None]
 
 
+@overload
 def train(
     mlp: MLP,
+    x: npt.ArrayLike,
+    y: npt.ArrayLike,
+    loss: LossName = ...,
+    *,
+    optimizer: Optimizer = ...,
+    epochs: int = ...,
+    batch_size: int | None = ...,
+    learning_rate: float | None = ...,
+    masks: Sequence[Mask] | None = ...,
+    seed: int | None = ...,
+    callback: Callback | None = ...,
+) -> MLP: ...
+
+
+@overload
+def train(
+    mlp: Pruned,
+    x: npt.ArrayLike,
+    y: npt.ArrayLike,
+    loss: LossName = ...,
+    *,
+    optimizer: Optimizer = ...,
+    epochs: int = ...,
+    batch_size: int | None = ...,
+    learning_rate: float | None = ...,
+    masks: Sequence[Mask] | None = ...,
+    seed: int | None = ...,
+    callback: Callback | None = ...,
+) -> Pruned: ...
+
+
+def train(
+    mlp: MLP | Pruned,
     x: npt.ArrayLike,
     y: npt.ArrayLike,
     loss: LossName = "mse",
@@ -29,13 +64,13 @@ def train(
     masks: Sequence[Mask] | None = None,
     seed: int | None = None,
     callback: Callback | None = None,
-) -> MLP:
+) -> MLP | Pruned:
     """The network after training on x and y, whose masked weights are zero and stay so.
 
     Parameters
     ----------
-    mlp : MLP
-        Where training starts; it is not changed.
+    mlp : MLP or Pruned
+        Where training starts; it is not changed.  What a pruned network has lost stays zero.
     x : array (N, n_0)
         The samples.
     y : array (N, K) or (N,)
@@ -59,8 +94,8 @@ def train(
 
     Returns
     -------
-    MLP
-        The trained network.
+    MLP or Pruned
+        The trained network: as it was given, a pruned one with its masks.
 
     Raises
     ------
@@ -74,9 +109,13 @@ def train(
     >>> mlp.weights[0].round(3)
     array([[3.]])
     """
+    pruned = mlp if isinstance(mlp, Pruned) else None
+    if isinstance(mlp, Pruned):
+        _checks.without_effect(masks=(masks, "beside a pruned network, which has its own"))
+        mlp, masks = mlp.mlp, mlp.masks
     _checks.instance("mlp", mlp, MLP)
     x = _checks.samples("x", x, mlp.sizes[0], mlp.dtype)
-    _checks.one_of("loss", loss, LOSSES)
+    check_loss(mlp, loss)
     _checks.one_of("optimizer", optimizer, get_args(Optimizer))
     _checks.integer("epochs", epochs, 0)
     if optimizer == "lbfgs":
@@ -89,12 +128,12 @@ def train(
     if masks is not None:
         masks = _checks.boolean_masks(masks, mlp.shapes)
         mlp = mlp.replace([np.where(m, w, 0) for w, m in zip(mlp.weights, masks)], mlp.biases)
-    trained = _trained_parameters(mlp, masks)
-    if epochs == 0:
-        return mlp
-    if optimizer == "adam":
-        return _adam(mlp, x, y, loss, trained, epochs, size, rate, shuffle, callback)
-    return _lbfgs(mlp, x, y, loss, trained, epochs, callback)
+    free = _trained_parameters(mlp, masks)
+    if epochs > 0 and optimizer == "adam":
+        mlp = _adam(mlp, x, y, loss, free, epochs, size, rate, shuffle, callback)
+    elif epochs > 0:
+        mlp = _lbfgs(mlp, x, y, loss, free, epochs, callback)
+    return mlp if pruned is None else Pruned(mlp, pruned.masks)
 
 
 def _adam(

@@ -58,7 +58,7 @@ def test_a_file_with_another_number_of_activations_is_named(tmp_path: Path) -> N
         ec.MLP.load(file)
     assert ec.MLP.load(file, ["relu", "sin"]).activation == ("relu", "sin")
     np.savez(file, **(arrays | {"activation": np.array([[1, 2]])}))
-    with pytest.raises(TypeError, match=r"activation\[0\]: expected a name, got list"):
+    with pytest.raises(ValueError, match=r"n\.npz: activation\[0\]: expected a name, got list"):
         ec.MLP.load(file)
 
 

@@ -11,7 +11,7 @@ from .. import _checks
 from .._frozen import Frozen
 from .._types import Array, Masks, Metric
 from ..batch import Batch, Samples, gathered
-from ..losses import softmax
+from ..losses import class_logits, softmax, two_classes
 from ..metrics import cotangents, metric_targets
 from ..mlp import MLP, Trace, forward, pullback
 from ..moments import LayerMoments, Moments
@@ -238,15 +238,16 @@ def _cotangent_errors(outputs: Array, error: Array, metric: Metric, y: Array | N
     if callable(metric) or metric == "output":
         return c, np.zeros_like(c)
     relative = np.expm1(4 * error.max(axis=1, keepdims=True)) + (4 * n_outputs + 40) * u
-    relative = relative + 8 * u * np.ptp(outputs, axis=1, keepdims=True)  # of the exponents
+    logits = class_logits(outputs)
+    relative = relative + 8 * u * np.ptp(logits, axis=1, keepdims=True)  # of the exponents
     if y is None:  # a metric that is no loss
         return c, np.abs(c) * relative
     if metric == "mse":
         return c, (2 * error[np.newaxis] / n_outputs + 4 * u * np.abs(c))
-    p = softmax(outputs)
-    others = 1 - np.eye(n_outputs)
+    p, y = softmax(logits), two_classes(1 - y, y)
+    others = 1 - np.eye(p.shape[1])
     size = p * (np.abs(y) @ others) + np.abs(y) * (p @ others)
-    return c, (size * relative)[np.newaxis]
+    return c, (size * relative)[np.newaxis, :, -n_outputs:]
 
 
 def _pullback_errors(

@@ -1,7 +1,22 @@
 """Networks from and to other frameworks, each of which is imported where an object of it is handed in.
 
-What comes in computes here what it computed there, or a ValueError or TypeError names what stands in the way.  What
-goes out computes there what the network computes.
+What comes in computes here what it computed there, or a ValueError or TypeError names what stands in the way; what
+goes out computes there what the network computes.  A softmax at the end is left out: outputs here are the logits.
+
+from_layers         a list of (W, b)
+from_torch          a PyTorch module, or a state dict
+from_keras          a Keras 3 model, Sequential or Functional
+from_sklearn        a fitted MLPRegressor or MLPClassifier
+from_flax           a tree of Flax parameters
+from_equinox        an Equinox MLP
+from_safetensors    a safetensors file
+from_onnx           an ONNX model
+to_torch            a copy of a module or a state dict, and its masks
+to_keras            a model of the same layers, which keeps what was removed at zero
+to_sklearn          a copy of an estimator
+keep_zeros          what was removed from it is zero again, after more training
+to_flax             a tree of parameters, and its masks
+to_safetensors      a file
 """
 
 from ._equinox import from_equinox
@@ -31,3 +46,7 @@ __all__ = [
     "to_sklearn",
     "to_torch",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -42,7 +42,7 @@ def by_value(name: str, value: Any, kinds: str = "fiu") -> Array:
     if is_a(value, "torch", "Tensor"):
         value = _of_tensor(name, value)
     if np.ma.is_masked(value):
-        raise ValueError(f"{name}: has masked entries; say what they count as: {name}.filled(0)")
+        raise ValueError(f"{name}: has masked entries; say what they count as, as .filled(0) does")
     if hasattr(value, "toarray"):
         value = value.toarray()
     array = np.asarray(value)
@@ -105,7 +105,7 @@ def _of_tensor(name: str, tensor: Any) -> Array:
     if tensor.is_quantized:
         raise ValueError(f"{name}: is quantised; hand over the network as it was before")
     if tensor.layout != torch.strided:
-        raise ValueError(f"{name}: is a sparse tensor; hand over {name}.to_dense()")
+        raise ValueError(f"{name}: is a sparse tensor; hand over its .to_dense()")
     if type(tensor) not in (torch.Tensor, torch.nn.Parameter) or tensor.is_meta:
         kind = "on the device meta" if tensor.is_meta else f"a {type(tensor).__name__}"
         raise ValueError(f"{name}: is {kind}, whose values cannot be read; expected a plain tensor with values")

@@ -54,7 +54,7 @@ def from_equinox(model: Any) -> MLP:
 
     Examples
     --------
-    >>> from_equinox(eqx.nn.MLP(4, 2, 5, 1, key=jax.random.key(0)))  # doctest: +SKIP
+    >>> ec.interop.from_equinox(eqx.nn.MLP(4, 2, 5, 1, key=jax.random.key(0)))  # doctest: +SKIP
     MLP(4-5-2, 'relu', 'identity', float32)
     """
     if not is_a(model, "equinox.nn", "MLP"):

@@ -38,9 +38,9 @@ def from_flax(
     ----------
     params : mapping
         Of names to mappings, and in the end to arrays.
-    activation : str or sequence of str
-        The activation of the hidden layers, or one for each, which the tree does not name.
-    output_activation : str
+    activation : str or sequence of str, optional
+        The activation of the hidden layers, or one for each; the tree names none, so where there are any it is needed.
+    output_activation : str, default "identity"
         The activation of the outputs.
 
     Returns
@@ -56,9 +56,8 @@ def from_flax(
 
     Examples
     --------
-    >>> import numpy as np
     >>> tree = {"Dense_0": {"kernel": np.ones((4, 3)), "bias": np.zeros(3)}, "Dense_1": {"kernel": np.ones((3, 2))}}
-    >>> from_flax({"params": tree}, "relu")
+    >>> ec.interop.from_flax({"params": tree}, "relu")
     MLP(4-3-2, 'relu', 'identity', float64)
     """
     layers = _layers(params)
@@ -83,7 +82,7 @@ def to_flax(network: Pruned | MLP, params: Mapping[Any, Any] | None = None, mask
     params : mapping, optional
         A tree, as `from_flax` reads it, whose names, kinds of mappings and arrays, and dtypes the new one gets.
         Without it the layers are Dense_0, Dense_1, ..., of NumPy arrays.
-    masks : bool
+    masks : bool, default False
         Whether to return the masks too.
 
     Returns
@@ -100,7 +99,7 @@ def to_flax(network: Pruned | MLP, params: Mapping[Any, Any] | None = None, mask
 
     Examples
     --------
-    >>> to_flax(MLP([[[2.0, 0.0]]], [[1.0]]))
+    >>> ec.interop.to_flax(ec.MLP([[[2.0, 0.0]]], [[1.0]]))
     {'params': {'Dense_0': {'kernel': array([[2.],
            [0.]]), 'bias': array([1.])}}}
     """

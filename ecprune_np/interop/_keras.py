@@ -69,7 +69,7 @@ def from_keras(model: Any) -> MLP:
     Examples
     --------
     >>> layers = [keras.Input((4,)), keras.layers.Dense(5, "relu"), keras.layers.Dense(2)]  # doctest: +SKIP
-    >>> from_keras(keras.Sequential(layers))  # doctest: +SKIP
+    >>> ec.interop.from_keras(keras.Sequential(layers))  # doctest: +SKIP
     MLP(4-5-2, 'relu', 'identity', float32)
     """
     reading = read(model)

@@ -42,7 +42,7 @@ def to_keras(network: Pruned | MLP, model: Any) -> Any:
 
     Examples
     --------
-    >>> smaller = to_keras(ec.prune(mlp, scores, 0.8), model)  # doctest: +SKIP
+    >>> smaller = ec.interop.to_keras(ec.prune(mlp, scores, 0.8), model)  # doctest: +SKIP
     >>> smaller.compile("adam", "mse")  # doctest: +SKIP
     """
     mlp, kept = parts(network)

@@ -26,9 +26,9 @@ def from_layers(
     layers : sequence of pairs
         W of shape (n_out, n_in), a row a neuron, and b of shape (n_out,), or None for zeros: arrays or tensors of any
         library, in any byte order; what is smaller than float32 becomes that.
-    activation : str or sequence of str
-        The activation of the hidden layers, or one for each.
-    output_activation : str
+    activation : str or sequence of str, optional
+        The activation of the hidden layers, or one for each; where there are any, it is needed.
+    output_activation : str, default "identity"
         The activation of the outputs.
 
     Returns
@@ -44,7 +44,7 @@ def from_layers(
 
     Examples
     --------
-    >>> from_layers([([[1.0, 2.0], [3.0, 4.0]], [0.0, 1.0]), ([[1.0, -1.0]], None)], "tanh")
+    >>> ec.interop.from_layers([([[1.0, 2.0], [3.0, 4.0]], [0.0, 1.0]), ([[1.0, -1.0]], None)], "tanh")
     MLP(2-2-1, 'tanh', 'identity', float64)
     """
     weights, biases = [], []
@@ -63,6 +63,6 @@ def from_layers(
     ]
     if fitting == [False, True]:
         raise ValueError(
-            "layers: expected W of shape (n_out, n_in), a row a neuron; these fit as kernels (n_in, n_out): hand over W.T"
+            "layers: expected W of shape (n_out, n_in), a row a neuron; these fit as (n_in, n_out): hand over W.T"
         )
     return MLP(weights, biases, named("a list of layers", activation, len(weights)), output_activation)

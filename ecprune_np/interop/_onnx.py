@@ -11,7 +11,7 @@ import numpy as np
 
 from .._types import Array, File
 from ..mlp import MLP
-from ._chain import LeftOut, Linear, Nonlinear, Scale, Step, agree, folded
+from ._chain import ROUNDING, LeftOut, Linear, Nonlinear, Scale, Step, agree, folded
 from ._common import by_value, framework, is_a
 
 ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {  # ours, and the attributes, in float32, with which they are
@@ -55,7 +55,7 @@ def from_onnx(model: Any) -> MLP:
 
     Examples
     --------
-    >>> from_onnx("network.onnx")  # doctest: +SKIP
+    >>> ec.interop.from_onnx("network.onnx")  # doctest: +SKIP
     MLP(4-5-2, 'relu', 'identity', float32)
     """
     name = "model"
@@ -72,7 +72,7 @@ def from_onnx(model: Any) -> MLP:
     for node in nodes:
         steps += _steps(name, node, constants)
     mlp = folded(name, steps)
-    agree(name, steps, mlp, *_runner(model, start))
+    agree(name, steps, mlp, *_runner(name, model, start))
     return mlp
 
 
@@ -84,9 +84,7 @@ def _load(file: File) -> Any:
     except OSError:
         raise
     except Exception as error:
-        raise ValueError(
-            f"{os.fspath(file)}: expected an ONNX model, got what {type(error).__name__} is raised for"
-        ) from error
+        raise ValueError(f"{os.fspath(file)}: expected an ONNX model: {error or type(error).__name__}") from error
 
 
 def _constants(name: str, graph: Any) -> dict[str, Any]:
@@ -115,11 +113,11 @@ def _chain(name: str, graph: Any, constants: dict[str, Any]) -> tuple[list[Any],
         if node is None:
             raise ValueError(f"{name}: nothing makes {tensor!r}; expected one chain from the inputs to the outputs")
         data = [entry for entry in node.input if entry and entry not in constants]
-        if len(data) != 1 or node.domain not in ("", "ai.onnx") or (node.input[0] != data[0] and node.op_type != "Add"):
-            raise ValueError(
-                f"{name}: node {_called(node)} takes {len(data)} computed values, {', '.join(data)}; "
-                "expected one, its first, from the node before it"
-            )
+        if node.domain not in ("", "ai.onnx"):
+            raise ValueError(f"{name}: node {_called(node)} is of the domain {node.domain}; supported are ONNX's own")
+        if len(data) != 1 or (node.input[0] != data[0] and node.op_type != "Add"):
+            where = f"takes {', '.join(data)}, not first and alone"
+            raise ValueError(f"{name}: node {_called(node)} {where}; expected one chain of layers")
         nodes.insert(0, node)
         tensor = data[0]
     return nodes, inputs[tensor]
@@ -166,11 +164,13 @@ def _same(given: Any, expected: Any) -> bool:
     return bool(given == expected if isinstance(expected, str) else np.float32(given) == np.float32(expected))
 
 
-def _runner(model: Any, start: Any) -> tuple[Callable[[Array], Array], str]:
+def _runner(name: str, model: Any, start: Any) -> tuple[Callable[[Array], Array], str]:
     """The model as a function of samples, and its dtype."""
     kind = start.type.tensor_type
     dtype = np.dtype(framework("onnx").helper.tensor_dtype_to_np_dtype(kind.elem_type))
     shape = [dim.dim_value for dim in kind.shape.dim[1:]]
+    if dtype.name not in ROUNDING:
+        raise ValueError(f"{name}: its input is {dtype.name}; expected one of {', '.join(ROUNDING)}")
 
     def run(x: Array) -> Array:
         evaluator = framework("onnx.reference").ReferenceEvaluator(model)

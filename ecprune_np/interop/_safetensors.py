@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +56,8 @@ def from_safetensors(
 
     Examples
     --------
-    >>> import pathlib, tempfile
-    >>> folder = tempfile.TemporaryDirectory()
-    >>> file = pathlib.Path(folder.name) / "network.safetensors"
-    >>> to_safetensors(MLP.initialize([4, 3, 2], "relu"), file)
-    >>> from_safetensors(file)
+    >>> ec.interop.to_safetensors(ec.MLP.initialize([4, 3, 2], "relu"), "network.safetensors")
+    >>> ec.interop.from_safetensors("network.safetensors")
     MLP(4-3-2, 'relu', 'identity', float64)
     """
     path = Path(file)
@@ -68,7 +66,9 @@ def from_safetensors(
     if metadata.get("format") == FORMAT:
         why = "beside a file that names its activations"
         _checks.without_effect(activation=(activation, why), output_activation=(output_activation, why))
-        *hidden, last = metadata.get("activations", "").split()
+        if metadata.get("crc32") != _checksum(metadata.get("activations", ""), tensors):
+            raise ValueError(f"{path}: expected a network as it was written, got one with other values")
+        *hidden, last = metadata["activations"].split()
         return from_state(entries, hidden or "identity", last)
     return from_state(entries, named(str(path), activation, len(entries)), output_activation or "identity")
 
@@ -95,7 +95,7 @@ def to_safetensors(network: Pruned | MLP, file: File) -> None:
 
     Examples
     --------
-    >>> to_safetensors(pruned, "network.safetensors")  # doctest: +SKIP
+    >>> ec.interop.to_safetensors(ec.MLP.initialize([4, 3, 2], "relu"), "network.safetensors")
     """
     mlp, _ = parts(network)
     names = {np.dtype(code): name for name, code in DTYPES.items() if name in ("F64", "F32")}
@@ -105,7 +105,8 @@ def to_safetensors(network: Pruned | MLP, file: File) -> None:
     for l, (w, b) in enumerate(zip(mlp.weights, mlp.biases)):
         arrays |= {f"{l}.weight": w, f"{l}.bias": b}
     activations = " ".join(mlp.layer_activation(l).name for l in range(mlp.n_layers))
-    header: dict[str, Any] = {"__metadata__": {"format": FORMAT, "activations": activations}}
+    metadata = {"format": FORMAT, "activations": activations, "crc32": _checksum(activations, arrays)}
+    header: dict[str, Any] = {"__metadata__": metadata}
     end = 0
     for name, array in arrays.items():
         start, end = end, end + array.nbytes
@@ -116,6 +117,12 @@ def to_safetensors(network: Pruned | MLP, file: File) -> None:
         stream.write(len(text).to_bytes(8, "little") + text)
         for array in arrays.values():
             stream.write(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
+
+
+def _checksum(activations: str, arrays: Mapping[str, Array]) -> str:
+    """Of all that is in a file of ours, in the order of the names: the format itself has none."""
+    sums = [[name, array.shape, zlib.crc32(array.tobytes())] for name, array in sorted(arrays.items())]
+    return f"{zlib.crc32(json.dumps([activations, sums]).encode()):08x}"
 
 
 def _read(path: Path) -> tuple[dict[str, Array], dict[str, str]]:

@@ -49,9 +49,11 @@ def from_sklearn(estimator: Any) -> MLP:
 
     Examples
     --------
-    >>> from sklearn.neural_network import MLPRegressor  # doctest: +SKIP
-    >>> from_sklearn(MLPRegressor(hidden_layer_sizes=(5,)).fit(x, y))  # doctest: +SKIP
-    MLP(4-5-1, 'relu', 'identity', float64)
+    >>> from sklearn.neural_network import MLPRegressor
+    >>> x = np.linspace(-1, 1, 20)[:, None]
+    >>> estimator = MLPRegressor(hidden_layer_sizes=(5,), solver="lbfgs", tol=1, random_state=0).fit(x, x[:, 0] ** 2)
+    >>> ec.interop.from_sklearn(estimator)
+    MLP(1-5-1, 'relu', 'identity', float64)
     """
     steps = _steps(estimator)
     mlp = folded("estimator", steps)
@@ -88,8 +90,13 @@ def to_sklearn(network: Pruned | MLP, estimator: Any) -> Any:
 
     Examples
     --------
-    >>> smaller = to_sklearn(ec.prune(mlp, scores, 0.8), estimator)  # doctest: +SKIP
-    >>> smaller.predict(x)  # doctest: +SKIP
+    >>> from sklearn.neural_network import MLPRegressor
+    >>> x = np.linspace(-1, 1, 20)[:, None]
+    >>> estimator = MLPRegressor(hidden_layer_sizes=(5,), solver="lbfgs", tol=1, random_state=0).fit(x, x[:, 0] ** 2)
+    >>> mlp = ec.interop.from_sklearn(estimator)
+    >>> pruned = ec.prune(mlp, ec.elimination_compensation(mlp, x), 0.5)
+    >>> sum(int((w == 0).sum()) for w in ec.interop.to_sklearn(pruned, estimator).coefs_)
+    5
     """
     mlp, _ = parts(network)
     same_network("estimator", from_sklearn(estimator), mlp)
@@ -135,7 +142,7 @@ def keep_zeros(estimator: Any, masks: Pruned | Sequence[Mask]) -> Any:
     Examples
     --------
     >>> for epoch in range(10):  # doctest: +SKIP
-    ...     keep_zeros(estimator.partial_fit(x, y), pruned)
+    ...     ec.interop.keep_zeros(estimator.partial_fit(x, y), pruned)
     """
     _steps(estimator)
     kept = masks.masks if isinstance(masks, Pruned) else masks

@@ -57,9 +57,8 @@ def from_torch(
 
     Examples
     --------
-    >>> import numpy as np
     >>> state = {"0.weight": np.ones((3, 2)), "0.bias": np.zeros(3), "2.weight": np.ones((1, 3))}
-    >>> from_torch(state, "tanh")
+    >>> ec.interop.from_torch(state, "tanh")
     MLP(2-3-1, 'tanh', 'identity', float64)
     """
     if isinstance(module, Mapping):

@@ -109,7 +109,7 @@ def attribute(module: Any, path: str) -> Any:
     return module
 
 
-def _chain(graph: Any, kind: type) -> list[Any]:
+def _chain(graph: Any, kind: Any) -> list[Any]:
     *_, output = graph.nodes
     node: Any = output.args[0]
     chain: list[Any] = []

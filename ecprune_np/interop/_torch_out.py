@@ -35,7 +35,7 @@ def to_torch(network: Pruned | MLP, module: Any, masks: bool = False) -> Any:
         What to write.
     module : torch.nn.Module or mapping of names to tensors or arrays
         Where to; it is not changed.
-    masks : bool
+    masks : bool, default False
         Whether to return the masks too.
 
     Returns
@@ -55,9 +55,8 @@ def to_torch(network: Pruned | MLP, module: Any, masks: bool = False) -> Any:
 
     Examples
     --------
-    >>> import numpy as np
     >>> state = {"weight": np.ones((1, 2), np.float32), "bias": np.zeros(1, np.float32)}
-    >>> to_torch(MLP([[[2.0, 0.0]]], [[1.0]]), state)
+    >>> ec.interop.to_torch(ec.MLP([[[2.0, 0.0]]], [[1.0]]), state)
     {'weight': array([[2., 0.]], dtype=float32), 'bias': array([1.], dtype=float32)}
     """
     mlp, kept = parts(network)

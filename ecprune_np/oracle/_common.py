@@ -45,6 +45,11 @@ def problem(mlp: MLP, x: Samples, metric: Metric) -> Problem:
     _checks.instance("mlp", mlp, MLP)
     if not callable(metric):
         _checks.one_of("metric", metric, get_args(MetricName))
+    if metric in ("softmax", "fisher", "cross_entropy") and mlp.output_activation == "sigmoid":
+        raise ValueError(
+            f'metric "{metric}": expected a network that ends in logits, got one that ends in sigmoid; '
+            'dataclasses.replace(mlp, output_activation="identity") has its logits'
+        )
     batch = gathered(x, mlp.sizes[0], mlp.dtype, partial(_targets, mlp, metric) if metric in LOSSES else None)
     if mlp.dtype == np.float32:
         mlp = mlp.astype(np.float64)
@@ -58,17 +63,25 @@ def _targets(mlp: MLP, metric: Metric, y: Any, n_samples: int) -> Array:
     if y is None:
         raise ValueError(f'y: metric "{metric}" needs targets, got None; hand over ec.Batch(x, y=y)')
     n_outputs = mlp.sizes[-1]
-    array = _checks.as_array("y", y)
+    array, dtype = _checks.as_array("y", y), np.promote_types(mlp.dtype, np.float64)
     if metric == "cross_entropy" and array.ndim == 1 and array.dtype.kind in "iu":
+        n_classes = max(n_outputs, 2)  # one logit is of two classes
         if len(array) != n_samples:
             raise ValueError(f"y: expected shape ({n_samples},), got {array.shape}")
         for n, label in enumerate(array):
-            if not 0 <= label < n_outputs:
-                raise ValueError(f"y: expected labels from 0 to {n_outputs - 1}, got {label} at [{n}]")
-        array = np.array([[float(k == label) for k in range(n_outputs)] for label in array])
+            if not 0 <= label < n_classes:
+                raise ValueError(f"y: expected labels from 0 to {n_classes - 1}, got {label} at [{n}]")
+        return np.array([[float(k == label) for k in range(n_classes)] for label in array], dtype)
     if array.shape != (n_samples, n_outputs):
         raise ValueError(f"y: expected shape ({n_samples}, {n_outputs}), got {array.shape}")
-    return _checks.real_array("y", array, np.promote_types(mlp.dtype, np.float64))
+    array = _checks.real_array("y", array, dtype)
+    if metric == "cross_entropy":
+        if n_outputs == 1:
+            array = np.array([[1 - p, p] for (p,) in array], dtype)
+        for n, row in enumerate(array):
+            if min(row) < 0 or abs(sum(row) - 1) > 1e-5:
+                raise ValueError(f"y: expected probabilities of classes that sum to 1, got {row.tolist()} in row {n}")
+    return array
 
 
 def evaluate_from(mlp: MLP, layer: int, z: Array) -> Array:
@@ -92,22 +105,23 @@ def inputs_and_preactivations(mlp: MLP, x: Array) -> tuple[list[Array], list[Arr
 
 
 def embedding(p: Problem, outputs: Array) -> Array:
-    """φ(f) whose squared Euclidean change is the metric to first order, shape (..., R) (EC-4.5).
+    """φ(f) whose squared Euclidean change is the metric to first order, shape (..., R) (EC-4.5, EC-4.7, EC-4.8).
 
     f itself; the probabilities p; 2√p, whose squared change is Σ (Δp)²/p; the loss of a sample.
     Analytic in the outputs, for the complex step.
     """
     if p.metric == "softmax":
-        return _probabilities(outputs)
+        return _probabilities(all_logits(outputs))
     if p.metric == "fisher":
-        return 2 * np.sqrt(_probabilities(outputs))
+        return 2 * np.sqrt(_probabilities(all_logits(outputs)))
     if p.metric == "mse":
         assert p.y is not None
         squared: Array = ((outputs - p.y) ** 2).mean(axis=-1, keepdims=True)
         return squared
     if p.metric == "cross_entropy":
         assert p.y is not None
-        shifted = outputs - outputs.real.max(axis=-1, keepdims=True)
+        logits = all_logits(outputs)
+        shifted = logits - logits.real.max(axis=-1, keepdims=True)
         log_sum = np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
         entropy: Array = (p.y * (log_sum - shifted)).sum(axis=-1, keepdims=True)
         return entropy
@@ -123,6 +137,11 @@ def linear_metric(p: Problem, outputs: Array) -> Array | None:
         n_samples, n_outputs = outputs.shape
         raise ValueError(f"metric(outputs): expected shape (R, {n_samples}, {n_outputs}), got {c.shape}")
     return c
+
+
+def all_logits(outputs: Array) -> Array:
+    """(0, z) for one logit z, else the outputs; in the last axis."""
+    return outputs if outputs.shape[-1] > 1 else np.concatenate([0 * outputs, outputs], axis=-1)
 
 
 def _probabilities(outputs: Array) -> Array:

@@ -10,7 +10,16 @@ from .._types import Array, Metric
 from ..batch import Samples
 from ..mlp import MLP
 from ..scores import Scores
-from ._common import LOSSES, STEP, Problem, inputs_and_preactivations, linear_metric, problem, scores_from_sensitivities
+from ._common import (
+    LOSSES,
+    STEP,
+    Problem,
+    all_logits,
+    inputs_and_preactivations,
+    linear_metric,
+    problem,
+    scores_from_sensitivities,
+)
 
 
 def loops(
@@ -90,13 +99,15 @@ def metric_matrix(p: Problem, n: int, outputs: Array, c: Array | None) -> Array:
     if p.metric in LOSSES:
         derivative = _loss_derivative(p, n, outputs)
         return np.outer(derivative, derivative)
-    probability = _probabilities(outputs)
-    jacobian = np.zeros((K, K), p.dtype)  # ∂p_k/∂f_m, which is also the Fisher information
-    for k in range(K):
-        for m in range(K):
+    probability = _probabilities(all_logits(outputs))
+    n_classes = len(probability)  # two for one logit, of which the second one's entries count
+    jacobian = np.zeros((n_classes, n_classes), p.dtype)  # ∂p_k/∂f_m, which is also the Fisher information
+    for k in range(n_classes):
+        for m in range(n_classes):
             jacobian[k, m] = -probability[k] * probability[m]
         jacobian[k, k] = probability[k] * _others(probability, k)
-    return jacobian.T @ jacobian if p.metric == "softmax" else jacobian
+    matrix: Array = jacobian.T @ jacobian if p.metric == "softmax" else jacobian
+    return matrix[-K:, -K:]
 
 
 def _loss_derivative(p: Problem, n: int, outputs: Array) -> Array:
@@ -105,8 +116,8 @@ def _loss_derivative(p: Problem, n: int, outputs: Array) -> Array:
     y, K = p.y[n], len(outputs)
     if p.metric == "mse":
         return np.array([2 * (outputs[k] - y[k]) / K for k in range(K)])
-    probability = _probabilities(outputs)
-    return np.array([_others(y, k) * probability[k] - y[k] * _others(probability, k) for k in range(K)])
+    probability = _probabilities(all_logits(outputs))
+    return np.array([_others(y, k) * probability[k] - y[k] * _others(probability, k) for k in range(len(y))])[-K:]
 
 
 def _probabilities(outputs: Array) -> Array:

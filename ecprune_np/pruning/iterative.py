@@ -21,7 +21,7 @@ from .pruned import Pruned, all_kept
 
 
 def prune_iteratively(
-    mlp: MLP,
+    mlp: MLP | Pruned,
     x: Samples,
     sparsity: float,
     *,
@@ -37,8 +37,8 @@ def prune_iteratively(
 
     Parameters
     ----------
-    mlp : MLP
-        The network.
+    mlp : MLP or Pruned
+        The network; of a pruned one, what is removed stays removed and counts.
     x : array (N, n_0), ec.Batch, or a list of them
         The samples, or whatever else can be read more than once, as a data loader; no one-shot iterator.
     sparsity : float
@@ -76,11 +76,12 @@ def prune_iteratively(
     3 Pruned(4-8-2, 75.0 % removed)
     Pruned(4-8-2, 75.0 % removed)
     """
-    _checks.instance("mlp", mlp, MLP)
+    pruned = mlp if isinstance(mlp, Pruned) else Pruned(mlp, all_kept(mlp))
     repeatable(x)
-    pruned = Pruned(mlp, all_kept(mlp))
-    for step, target in enumerate(sparsity_schedule(sparsity, steps), start=1):
-        score = elimination_compensation if step == 1 else scores_of_survivors  # the first looks at the whole network
+    start = pruned.sparsity if scope == "global" else max(1 - float(mask.mean()) for mask in pruned.masks)
+    whole = all(mask.all() for mask in pruned.masks)
+    for step, target in enumerate(sparsity_schedule(sparsity, steps, start), start=1):
+        score = elimination_compensation if step == 1 and whole else scores_of_survivors
         scores = score(pruned.mlp, x, metric, batch_size=batch_size)
         pruned = prune(pruned.mlp, scores, target, scope, masks=pruned.masks)
         if callback is not None:
@@ -88,8 +89,8 @@ def prune_iteratively(
     return pruned
 
 
-def sparsity_schedule(sparsity: float, steps: int) -> list[float]:
-    """s_t = s (1 − (1 − t/T)³) for t = 1, ..., T: ever smaller bites (EC-5.6; Zhu and Gupta, 2018).
+def sparsity_schedule(sparsity: float, steps: int, start: float = 0.0) -> list[float]:
+    """s_t = s_0 + (s − s_0) (1 − (1 − t/T)³) for t = 1, ..., T: ever smaller bites (EC-5.6; Zhu and Gupta, 2018).
 
     Parameters
     ----------
@@ -97,6 +98,8 @@ def sparsity_schedule(sparsity: float, steps: int) -> list[float]:
         s, from 0 to 1.
     steps : int
         T.
+    start : float, default 0
+        s_0, what is gone already.
 
     Returns
     -------
@@ -115,7 +118,10 @@ def sparsity_schedule(sparsity: float, steps: int) -> list[float]:
     """
     _checks.number("sparsity", sparsity, 0, 1)
     _checks.integer("steps", steps, 1)
-    return [sparsity * (1 - (1 - t / steps) ** 3) for t in range(1, steps + 1)]
+    _checks.number("start", start, 0, 1)
+    if sparsity < start:
+        raise ValueError(f"sparsity: expected at least the {start:.6g} that is gone already, got {sparsity}")
+    return [start + (sparsity - start) * (1 - (1 - t / steps) ** 3) for t in range(1, steps + 1)]
 
 
 def scores_of_survivors(mlp: MLP, x: Samples, metric: Metric = "output", *, batch_size: int | None = None) -> Scores:

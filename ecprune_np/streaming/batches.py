@@ -38,7 +38,7 @@ def batches_of(mlp: MLP, x: Any, metric: Metric, size: int) -> Iterator[Checked]
     Targets are left out where the metric needs none.  What is wrong with x as a whole is raised at once, what
     concerns a single batch when its turn comes.
     """
-    check_metric(metric, mlp.sizes[-1])
+    check_metric(metric, mlp)
     if is_stream(x):
         return _stream(mlp, x, metric)
     batch = as_batch(x)
