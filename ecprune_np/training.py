@@ -110,9 +110,10 @@ def train(
     array([[3.]])
     """
     pruned = mlp if isinstance(mlp, Pruned) else None
-    if isinstance(mlp, Pruned):
+    if pruned is not None:
         _checks.without_effect(masks=(masks, "beside a pruned network, which has its own"))
-        mlp, masks = mlp.mlp, mlp.masks
+        masks = pruned.masks
+    mlp = mlp.mlp if isinstance(mlp, Pruned) else mlp
     _checks.instance("mlp", mlp, MLP)
     x = _checks.samples("x", x, mlp.sizes[0], mlp.dtype)
     check_loss(mlp, loss)

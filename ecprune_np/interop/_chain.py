@@ -144,10 +144,11 @@ def agree(argument: str, steps: Sequence[Step], mlp: MLP, run: Callable[[Array],
         if spread > 1:
             difference = difference[np.isfinite(difference)]  # half precision may overflow there
         if not (difference <= tolerance).all():
+            threshold = "; PyTorch's Softplus ends at its threshold: 40 is far enough" if softplus else ""
             raise ValueError(
                 f"{argument}: its own outputs are {difference.max():.2g} away from those of the layers that were read, "
                 f"where rounding explains {tolerance:.2g}; something else takes part: a forward hook, a forward pass "
-                "of a class's own, a threshold; remove it, or hand over what it computes: from_layers([(W, b), ...])"
+                "of a class's own; remove it, or hand over what it computes: from_layers([(W, b), ...])" + threshold
             )
 
 
