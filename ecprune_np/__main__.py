@@ -1,11 +1,13 @@
-"""The command line: `python -m ecprune_np COMMAND`."""
+"""The command line: `python -m ecprune_np COMMAND`, or `ecprune_np COMMAND`."""
 
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from . import __version__, demo, equations
 from .conformance import _cli as conformance
@@ -13,8 +15,12 @@ from .conformance import _cli as conformance
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 1 for bad input, with its message on standard error."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without Greek letters gets question marks
+    script = Path(sys.argv[0]).stem == __package__
     parser = argparse.ArgumentParser(
-        prog="python -m ecprune_np", description="The reference for elimination-compensation pruning."
+        prog=__package__ if script else f"python -m {__package__}",
+        description="The reference for elimination-compensation pruning.",
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

@@ -36,6 +36,8 @@ def as_array(name: str, value: Any) -> Array:
 def real_array(name: str, value: Any, dtype: Any = None) -> Array:
     """`value` as an array of finite reals, cast to `dtype` or, without one, to the dtype that computes."""
     array = as_array(name, value)
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
     if array.dtype.kind in "iu" or (dtype is not None and array.dtype in (np.float16, np.bool_)):
         array = array.astype(np.float64 if dtype is None else dtype)  # by value
     if array.dtype not in DTypes:
@@ -207,7 +209,8 @@ def without_effect(**given: tuple[Any, str]) -> None:
     """Raise for an argument, name=(value, why), that is not None though nothing would come of it."""
     for name, (value, why) in given.items():
         if value is not None:
-            raise ValueError(f"{name}: expected none, for it has no effect {why}; got {value!r}")
+            came = repr(value) if isinstance(value, (str, int, float)) else type(value).__name__
+            raise ValueError(f"{name}: expected none, for it has no effect {why}; got {came}")
 
 
 def overflow_raised_later() -> np.errstate:

@@ -22,5 +22,5 @@ MetricName: TypeAlias = Literal["output", "softmax", "fisher", "mse", "cross_ent
 Metric: TypeAlias = MetricName | Callable[[Array], npt.ArrayLike]  # a callable: outputs (N, K) to cotangents (R, N, K)
 Optimizer: TypeAlias = Literal["adam", "lbfgs"]
 Scope: TypeAlias = Literal["global", "layer"]
-Compensation: TypeAlias = Literal["independent", "joint", "refit"]
+Compensation: TypeAlias = Literal["independent", "guarded", "joint", "row", "refit"]
 FreeBiases: TypeAlias = Literal["all", "touched"]

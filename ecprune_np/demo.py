@@ -19,7 +19,7 @@ from .batch import Batch
 from .data import Dataset, load_dataset, load_digits
 from .error_analysis.comparison import digits, scales, worst_error
 from .evaluation import accuracy
-from .losses import mean_loss, targets
+from .losses import check_loss, mean_loss, targets
 from .mlp import MLP
 from .moments import Moments
 from .pruning import Pruned, prune, prune_iteratively
@@ -82,9 +82,7 @@ def run(options: argparse.Namespace) -> int:
     """The demo; returns the exit code: 1 where the scores do not agree with an oracle."""
     sparsities = _sparsities(options.sparsities)
     data = load_digits() if options.data is None else load_dataset(options.data)
-    loss: LossName = "cross_entropy" if data.y_train.ndim == 1 and data.y_train.dtype.kind in "iu" else "mse"
-    if loss == "mse" and data.y_train.ndim == 1:
-        data = Dataset(data.x_train, data.y_train[:, np.newaxis], data.x_test, data.y_test[:, np.newaxis])
+    data, loss = _with_loss(data)
     mlp = _trained(options, data, loss) if options.model is None else _loaded(options, data, loss)
     print(f"{'network':<8} {mlp}, {mlp.n_weights:,} weights")
     print(f"{'data':<8} {len(data.x_train):,} training and {len(data.x_test):,} test samples")
@@ -241,9 +239,30 @@ def epoch_progress(epochs: int) -> Callable[[int, float], None]:
     return report
 
 
+def _with_loss(data: Dataset) -> tuple[Dataset, LossName]:
+    """The loss that the targets are for, and these as labels (N,) or one-hot (N, K), or as values (N, K)."""
+    classes = _are_classes(data.y_train)
+
+    def shaped(y: Array) -> Array:
+        if classes:
+            return y[:, 0] if y.shape[1:] == (1,) else y
+        return y[:, np.newaxis] if y.ndim == 1 else y
+
+    shaped_data = Dataset(data.x_train, shaped(data.y_train), data.x_test, shaped(data.y_test))
+    return shaped_data, "cross_entropy" if classes else "mse"
+
+
+def _are_classes(y: Array) -> bool:
+    """Whether these are integer labels (N,), or integers 0 and 1: a column of labels, or one-hot rows."""
+    if y.dtype.kind not in "iu" or y.ndim > 2:
+        return False
+    one_hot = np.isin(y, (0, 1)).all() and (y.shape[-1] == 1 or (y.sum(axis=-1) == 1).all())
+    return y.ndim == 1 or bool(one_hot)
+
+
 def _trained(options: argparse.Namespace, data: Dataset, loss: LossName) -> MLP:
     hidden = _integers("--hidden", options.hidden or "64,32")
-    n_outputs = int(data.y_train.max()) + 1 if loss == "cross_entropy" else data.y_train.shape[1]
+    n_outputs = data.y_train.shape[1] if data.y_train.ndim == 2 else max(int(data.y_train.max()) + 1, 2)
     sizes = [data.x_train.shape[1], *hidden, n_outputs]
     mlp = MLP.initialize(sizes, options.activation or "relu", seed=_checks.integer("--seed", options.seed, 0))
     epochs, rate = 20, 5e-3
@@ -267,7 +286,9 @@ def _loaded(options: argparse.Namespace, data: Dataset, loss: LossName) -> MLP:
         x = getattr(data, name)
         if x.ndim != 2 or x.shape[1] != mlp.sizes[0]:
             raise ValueError(f"--data: expected {name} of shape (N, {mlp.sizes[0]}) for this network, got {x.shape}")
-    targets(data.y_train, loss, len(data.x_train), mlp.sizes[-1], mlp.dtype)
+    check_loss(mlp, loss)
+    for x, y in ((data.x_train, data.y_train), (data.x_test, data.y_test)):
+        targets(y, loss, len(x), mlp.sizes[-1], mlp.dtype)
     return mlp
 
 

@@ -17,7 +17,7 @@ from ._frozen import Frozen
 from ._types import Array, LossName
 from .mlp import MLP, forward, pullback
 
-PROBABILITY_SUM = 1e-5  # how far from 1 the sum of a sample's target probabilities may be
+PROBABILITY_SUM = 1e-5  # how far from 1 the sum of a sample's target probabilities may be, and one above 1
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -127,17 +127,18 @@ def targets(y: npt.ArrayLike, loss: LossName, n_samples: int, n_outputs: int, dt
         labels = f"({n_samples},) of labels or " if loss == "cross_entropy" else ""
         raise ValueError(f"y: expected shape {labels}({n_samples}, {n_outputs}), got {array.shape}")
     if loss == "cross_entropy":
-        _check_probabilities(two_classes(1 - array, array))
+        _check_probabilities(array)
     return array
 
 
 def _check_probabilities(y: Array) -> None:
-    """Raise for target probabilities that are negative, or do not sum to 1."""
-    if (y < 0).any():
-        index = [int(i) for i in np.argwhere(y < 0)[0]]
-        raise ValueError(f"y: expected probabilities of classes, none negative, got {y[tuple(index)]} at {index}")
+    """Raise for target probabilities that are not from 0 to 1, or, of two classes or more, do not sum to 1."""
+    outside = (y < 0) | (y > 1 + PROBABILITY_SUM)
+    if outside.any():
+        index = [int(i) for i in np.argwhere(outside)[0]]
+        raise ValueError(f"y: expected probabilities of classes, from 0 to 1, got {y[tuple(index)]} at {index}")
     wrong = np.abs(y.sum(axis=1) - 1) > PROBABILITY_SUM
-    if wrong.any():
+    if y.shape[1] > 1 and wrong.any():
         row = int(np.argmax(wrong))
         raise ValueError(f"y: expected probabilities of classes that sum to 1, got {y[row].sum()} in row {row}")
 

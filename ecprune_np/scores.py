@@ -139,9 +139,17 @@ def elimination_compensation(
     (array([[4., 0.]]), array([[4., 5.]]))
     """
     moments = _moments_of(mlp, x_or_moments, metric, batch_size)
-    importance = [_square_times(w, v) for w, v in zip(mlp.weights, moments.variance)]
-    _warn_of_nothing(mlp, moments, importance)
-    return _finite_scores(importance, [w * mu for w, mu in zip(mlp.weights, moments.mean)])
+    scores = compensated(mlp, moments)
+    _warn_of_nothing(mlp, moments, scores.importance)
+    return scores
+
+
+def compensated(mlp: MLP, moments: Moments) -> Scores:
+    """I_ij = w_ij² v_ij and δ*_ij = w_ij μ_ij from the moments of this network (EC-3.3, EC-3.4)."""
+    return _finite_scores(
+        [_square_times(w, v) for w, v in zip(mlp.weights, moments.variance)],
+        [w * mu for w, mu in zip(mlp.weights, moments.mean)],
+    )
 
 
 def uncompensated(
@@ -185,7 +193,9 @@ def uncompensated(
     """
     moments = _moments_of(mlp, x_or_moments, metric, batch_size)
     importance = [_square_times(w, m) for w, m in zip(mlp.weights, moments.second_moment)]
-    return _finite_scores(importance, [np.zeros_like(w) for w in mlp.weights])
+    scores = _finite_scores(importance, [np.zeros_like(w) for w in mlp.weights])
+    _warn_of_nothing(mlp, moments, scores.importance)
+    return scores
 
 
 def _moments_of(mlp: MLP, x_or_moments: Samples | Moments, metric: Metric | None, batch_size: int | None) -> Moments:
@@ -204,7 +214,7 @@ def _moments_of(mlp: MLP, x_or_moments: Samples | Moments, metric: Metric | None
     return moments
 
 
-def _warn_of_nothing(mlp: MLP, moments: Moments, importance: list[Array]) -> None:
+def _warn_of_nothing(mlp: MLP, moments: Moments, importance: Sequence[Array]) -> None:
     """Warn, once for all layers, of those whose importances are all 0 for another reason than constant inputs."""
     reasons = []
     for l, (m, w, values) in enumerate(zip(moments.layers, mlp.weights, importance)):
@@ -212,7 +222,8 @@ def _warn_of_nothing(mlp: MLP, moments: Moments, importance: list[Array]) -> Non
             continue
         square = m.variance + m.sensitivity[:, np.newaxis] * m.mean**2
         if not m.sensitivity.any():
-            reasons.append(f"layer {l}: no output listens to any of its neurons (dead or saturated on these samples)")
+            why = f"dead or saturated on these samples, or too weak for {mlp.dtype}"
+            reasons.append(f"layer {l}: no output listens to any of its neurons ({why})")
         elif ((w != 0) & ((m.variance > 0) | ((square == 0) & (m.mean != 0)))).any():
             reasons.append(f"layer {l}: they underflow in {mlp.dtype} (rescale the inputs, or use a wider dtype)")
     if reasons:

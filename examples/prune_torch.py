@@ -37,7 +37,7 @@ report("pruned", model)
 
 linears = [layer for layer in model if isinstance(layer, torch.nn.Linear)]
 for layer, mask in zip(linears, masks):
-    prune.custom_from_mask(layer, "weight", torch.from_numpy(mask))
+    prune.custom_from_mask(layer, "weight", mask)
 train(model, epochs=4)
 report("pruned, trained on", model)
 print(f"{from_torch(model).n_weights:,} weights, {sum(int(m.sum()) for m in masks):,} of them left")

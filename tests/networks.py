@@ -65,7 +65,7 @@ def make(
     biases = [0.5 * rng.standard_normal(n).astype(dtype) for n in sizes[1:]]
     mlp = ec.MLP([w.astype(dtype) for w in weights], [b.astype(dtype) for b in biases], activation, output_activation)
     x = rng.standard_normal((n_samples, sizes[0])).astype(dtype)
-    return Drawn(mlp, x, rng.uniform(0.1, 3, n_samples), rng.integers(0, sizes[-1], n_samples), seed)
+    return Drawn(mlp, x, rng.uniform(0.1, 3, n_samples), rng.integers(0, max(sizes[-1], 2), n_samples), seed)
 
 
 @st.composite
@@ -76,18 +76,21 @@ def networks(
     max_layers: int = 4,
     max_width: int = 6,
     max_samples: int = 20,
-    min_outputs: int = 1,
+    logits: bool = False,
 ) -> Drawn:
-    """Any architecture: 1 to `max_layers` layers, widths from 1, activations also mixed, any number of samples."""
+    """Any architecture: 1 to `max_layers` layers, widths from 1, activations also mixed, any number of samples.
+
+    With `logits` the outputs are some, which every metric takes: the network does not end in a sigmoid.
+    """
     name = st.sampled_from(activations)  # of all hidden layers, or of each
     n_layers = draw(st.integers(1, max_layers), label="layers")
     widths = st.integers(1, max_width)
     hidden = draw(st.lists(widths, min_size=n_layers, max_size=n_layers), label="widths")
-    outputs = draw(st.integers(min_outputs, max_width), label="outputs")
+    outputs = draw(widths, label="outputs")
     return make(
         [*hidden, outputs],
         draw(name | st.lists(name, min_size=n_layers - 1, max_size=n_layers - 1), label="activation"),
-        draw(st.sampled_from(output_activations)),
+        draw(st.sampled_from([name for name in output_activations if not (logits and name == "sigmoid")])),
         draw(st.integers(1, max_samples), label="samples"),
         draw(st.integers(0, 2**32 - 1), label="seed"),
     )

@@ -179,9 +179,9 @@ CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
         "x: expected an array (N, n_0), an ec.Batch, or an iterator",
     ),
     (
-        lambda: ec.collect_moments(make([3, 1]).mlp, X, "fisher"),
+        lambda: ec.collect_moments(make([3, 2], output_activation="sigmoid").mlp, X, "fisher"),
         ValueError,
-        'metric: "fisher" needs at least 2 outputs',
+        'metric "fisher": expected a network that ends in logits, got one that ends in sigmoid',
     ),
     (
         lambda: ec.collect_moments(MLP, X, lambda f: f),

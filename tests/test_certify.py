@@ -35,7 +35,7 @@ def offset_network(drawn, offset, dtype):
 
 @has_longdouble
 @given(
-    networks.networks(min_outputs=2, max_width=5),
+    networks.networks(logits=True, max_width=5),
     st.sampled_from(networks.METRICS),
     st.sampled_from([0.0, 10.0, 1e4, 1e7]),
     st.sampled_from([np.float32, np.float64]),

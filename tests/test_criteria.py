@@ -10,7 +10,7 @@ from networks import Drawn, make, networks
 import ecprune_np as ec
 
 
-@given(networks(min_outputs=2))
+@given(networks(logits=True))
 def test_each_criterion_is_its_formula(d: Drawn) -> None:
     """EC-6.4 to EC-6.7."""
     trace = ec.forward(d.mlp, d.x)

@@ -95,6 +95,89 @@ def test_the_demo_prunes_the_users_own_regression(
     assert "MLP(3-5-1, 'gelu', 'identity', float64)" in out
 
 
+def store(file: Path, targets: Any) -> None:
+    """Write normal samples, and what `targets` makes of their labels, x_0 x_1 > 0."""
+    x = np.random.default_rng(0).standard_normal((150, 4))
+    y = targets((x[:, 0] * x[:, 1] > 0).astype(int))
+    np.savez(file, x_train=x[:100], y_train=y[:100], x_test=x[100:], y_test=y[100:])
+
+
+def result(arguments: list[str], folder: Path) -> dict[str, Any]:
+    """What the demo writes as JSON."""
+    assert main(["demo", *arguments, "--sparsities", "0.5", "--json", str(folder / "r.json")]) == 0
+    return json.loads((folder / "r.json").read_text())
+
+
+def test_one_logit_is_a_classifier_like_its_two_logits(tmp_path: Path) -> None:
+    """EC-2.7: the same loss and accuracy, and Fisher's metric beside the outputs'."""
+    one = make([4, 6, 1], "tanh", seed=1).mlp
+    two = ec.MLP(
+        [one.weights[0], np.pad(one.weights[1], ((1, 0), (0, 0)))],
+        [one.biases[0], np.pad(one.biases[1], (1, 0))],
+        "tanh",
+    )
+    store(tmp_path / "data.npz", lambda labels: labels)
+    records = []
+    for mlp in (one, two):
+        mlp.save(tmp_path / "m.npz")
+        records.append(result(["--data", str(tmp_path / "data.npz"), "--model", str(tmp_path / "m.npz")], tmp_path))
+    assert [r["loss"] for r in records] == ["cross_entropy", "cross_entropy"]
+    assert "EC Fisher one-shot" in [row["method"] for row in records[0]["rows"]]
+    dense = [r["dense"] for r in records]
+    assert dense[0]["loss_after"] == pytest.approx(dense[1]["loss_after"], rel=1e-12)
+    assert dense[0]["loss_after"] > 0.1 and dense[0]["accuracy_after"] == dense[1]["accuracy_after"]
+
+
+@pytest.mark.parametrize(
+    ("targets", "n_outputs", "loss"),
+    [
+        (lambda labels: labels, 2, "cross_entropy"),
+        (lambda labels: 0 * labels, 2, "cross_entropy"),
+        (lambda labels: labels[:, np.newaxis], 2, "cross_entropy"),
+        (lambda labels: np.eye(3, dtype=int)[labels], 3, "cross_entropy"),
+        (lambda labels: 3 * labels[:, np.newaxis], 1, "mse"),
+        (lambda labels: 1.0 * labels, 1, "mse"),
+        (lambda labels: np.stack([labels, labels], axis=1), 2, "mse"),
+    ],
+    ids=[
+        "labels",
+        "one label",
+        "column",
+        "one-hot",
+        "column of integers",
+        "values",
+        "two columns that are not one-hot",
+    ],
+)
+def test_integers_that_can_be_classes_are(targets: Any, n_outputs: int, loss: str, tmp_path: Path) -> None:
+    store(tmp_path / "data.npz", targets)
+    record = result(["--data", str(tmp_path / "data.npz"), "--hidden", "3"], tmp_path)
+    assert (record["loss"], record["network"]) == (loss, f"MLP(4-3-{n_outputs}, 'relu', 'identity', float64)")
+
+
+@pytest.mark.parametrize(
+    ("mlp", "targets", "message"),
+    [
+        (make([4, 1], output_activation="sigmoid").mlp, lambda y: y, 'loss "cross_entropy": expected a network that'),
+        (make([4, 1]).mlp, lambda y: 2 * y, "y: expected labels from 0 to 1, got 2 at "),
+        (
+            make([4, 1]).mlp,
+            lambda y: np.where(np.arange(150) < 100, y, 2),
+            "y: expected labels from 0 to 1, got 2 at [0]",
+        ),
+    ],
+    ids=["sigmoid", "class 2", "class 2 of the test samples"],
+)
+def test_a_model_that_the_labels_do_not_fit_is_named(
+    mlp: ec.MLP, targets: Any, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store(tmp_path / "data.npz", targets)
+    mlp.save(tmp_path / "m.npz")
+    assert main(["demo", "--data", str(tmp_path / "data.npz"), "--model", str(tmp_path / "m.npz")]) == 1
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith(f"python -m ecprune_np demo: {message}")
+
+
 def test_digits_are_certified_where_a_wider_format_exists() -> None:
     assert demo.certified_digits(make([2, 2], dtype=np.longdouble).mlp, np.ones((1, 2))).startswith("no format here")
     weak = make([2, 3, 1], dtype=np.float32)

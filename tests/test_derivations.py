@@ -140,10 +140,16 @@ def command(*arguments: str) -> int:
     return options.run(options)
 
 
+def squeezed(text: str) -> str:
+    """Without white space: long lines are folded."""
+    return "".join(text.split())
+
+
 def test_the_command_prints_every_equation(capsys):
     assert command() == 0
     printed = capsys.readouterr().out
-    assert [e["label"] for e in ENTRIES if f"  {e['label']} " not in printed or e["statement"] not in printed] == []
+    missing = [e["label"] for e in ENTRIES if squeezed(e["statement"]) not in squeezed(printed)]
+    assert [*missing, *(label for label in LABELS if f"  {label} " not in printed)] == []
     assert [p.name for p in PAGES if p.name not in printed] == []
 
 
@@ -153,7 +159,8 @@ def test_the_command_prints_one_equation_with_its_places(capsys, label):
     entry = ENTRIES[LABELS.index("EC-3.4")]
     printed = capsys.readouterr().out
     places = [entry["page"], *entry["implemented"], *entry["tested"]]
-    assert [t for t in (entry["statement"], *places, *entry["latex"].splitlines()) if t not in printed] == []
+    wanted = (entry["statement"], *places, *entry["latex"].splitlines())
+    assert [text for text in wanted if squeezed(text) not in squeezed(printed)] == []
 
 
 def test_the_command_prints_one_page(capsys):

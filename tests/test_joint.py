@@ -49,7 +49,7 @@ def random_masks(drawn, seed):
     return [rng.random(w.shape) < 0.6 for w in drawn.mlp.weights]
 
 
-@given(networks.networks(min_outputs=2), st.sampled_from(networks.METRICS), st.integers(0, 99))
+@given(networks.networks(logits=True), st.sampled_from(networks.METRICS), st.integers(0, 99))
 @few
 def test_joint_shifts_are_the_shortest_least_squares_solution(drawn, metric, seed):
     masks = random_masks(drawn, seed)
@@ -66,7 +66,7 @@ def test_joint_shifts_are_the_shortest_least_squares_solution(drawn, metric, see
         assert np.abs(null @ d).max(initial=0) <= 1e-6 * max(np.linalg.norm(d), 1e-300)
 
 
-@given(networks.networks(min_outputs=2), st.sampled_from(networks.METRICS), st.integers(0, 99))
+@given(networks.networks(logits=True), st.sampled_from(networks.METRICS), st.integers(0, 99))
 @few
 def test_ec_5_1_the_shifts_of_one_row_add_up(drawn, metric, seed):
     rng = np.random.default_rng(seed)
@@ -160,7 +160,7 @@ def test_compensations_that_need_samples_say_so():
     for compensation in ("joint", "refit"):
         with pytest.raises(ValueError, match=f'x: compensation "{compensation}" needs samples, got None'):
             ec.prune(drawn.mlp, scores, 0.5, compensation=compensation)
-    with pytest.raises(ValueError, match="compensation: expected one of independent, joint, refit, got 'best'"):
+    with pytest.raises(ValueError, match="compensation: expected one of independent, guarded, joint, row, refit, got 'best'"):
         ec.prune(drawn.mlp, scores, 0.5, compensation="best")
 
 

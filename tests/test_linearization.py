@@ -14,7 +14,7 @@ SMOOTH = ["elu", "gelu", "sigmoid", "silu", "sin", "softplus", "tanh"]
 few = settings(max_examples=30, deadline=None, derandomize=True)
 
 
-@given(networks.networks(max_width=4, min_outputs=2))
+@given(networks.networks(max_width=4, logits=True))
 @few
 def test_ec_8_4_the_true_change_is_that_of_the_pruned_network(drawn):
     x = networks.batch(drawn)

@@ -31,7 +31,7 @@ def test_batch_size_does_not_matter(d: Drawn, batch_size: int) -> None:
     assert batched.n_samples == whole.n_samples == len(d.x)
 
 
-@given(networks(min_outputs=2), st.sampled_from(METRICS), st.integers(1, 10))
+@given(networks(logits=True), st.sampled_from(METRICS), st.integers(1, 10))
 def test_blocks_do_not_matter(d: Drawn, metric: str, size: int) -> None:
     """EC-7.3: the sums of the parts are the sums of the whole."""
     whole = ec.collect_moments(d.mlp, batch(d, metric), metric)
@@ -86,7 +86,7 @@ def definition(d: Drawn, metric: str, weighted: bool) -> ec.Moments:
     return moments_by_definition(d.mlp, trace, cotangents(metric, trace.outputs, y), weight.astype(d.mlp.dtype))
 
 
-@given(networks(min_outputs=2), st.sampled_from(METRICS), st.booleans(), st.sampled_from([None, 1, 7]))
+@given(networks(logits=True), st.sampled_from(METRICS), st.booleans(), st.sampled_from([None, 1, 7]))
 def test_moments_are_their_definitions(d: Drawn, metric: str, weighted: bool, batch_size: int | None) -> None:
     """EC-3.3, EC-3.4, EC-3.9: the code that is read, and the code that is run."""
     expected = definition(d, metric, weighted)

@@ -146,7 +146,7 @@ def test_iterating_pays_on_a_trained_network() -> None:
     assert losses[0] < losses[1] < losses[2], losses
 
 
-@given(networks(max_width=8, min_outputs=2), st.floats(0, 1), st.sampled_from(METRICS), st.none() | st.integers(1, 25))
+@given(networks(max_width=8, logits=True), st.floats(0, 1), st.sampled_from(METRICS), st.none() | st.integers(1, 25))
 def test_what_reaches_no_output_need_not_be_computed(d: Drawn, sparsity: float, metric: str, batch_size: int) -> None:
     """EC-5.8: the scores of what is left are those of the whole pruned network."""
     pruned = ec.prune(d.mlp, ec.criteria.random(d.mlp, d.seed), sparsity).mlp

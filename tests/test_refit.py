@@ -17,7 +17,7 @@ def magnitude_pruned(mlp, sparsity=0.4):
     return ec.prune(mlp, ec.criteria.magnitude(mlp), sparsity)
 
 
-@given(networks.networks(min_outputs=2))
+@given(networks.networks(logits=True))
 @few
 def test_never_worse_than_the_start(drawn):
     pruned = magnitude_pruned(drawn.mlp)

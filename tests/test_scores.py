@@ -22,14 +22,14 @@ def disagreement(oracle: Any, mlp: ec.MLP, x: Any, metric: Any = "output") -> fl
     return max(worst_error(ec.elimination_compensation(mlp, moments), oracle(mlp, x, metric), mlp, moments))
 
 
-@given(networks(min_outputs=2), st.sampled_from(METRICS))
+@given(networks(logits=True), st.sampled_from(METRICS))
 def test_scores_agree_with_loops(d: Drawn, metric: str) -> None:
     """EC-9.1, EC-3.3, EC-3.4, EC-4.1 to EC-4.4: to 1e-12 on every drawn network."""
     error = disagreement(ec.oracle.loops, d.mlp, batch(d, metric), metric)
     assert error < 1e-12, error
 
 
-@given(networks(min_outputs=2), st.sampled_from(METRICS))
+@given(networks(logits=True), st.sampled_from(METRICS))
 def test_scores_agree_with_the_complex_step(d: Drawn, metric: str) -> None:
     """EC-9.3, EC-4.5: to 1e-11 on every drawn network."""
     error = disagreement(ec.oracle.complex_step, d.mlp, batch(d, metric), metric)
@@ -42,7 +42,7 @@ def test_one_output_and_no_weights_agree_too(d: Drawn) -> None:
     assert disagreement(ec.oracle.complex_step, d.mlp, d.x) < 1e-11
 
 
-@given(networks(SMOOTH, SMOOTH, max_layers=3, max_width=4, max_samples=10, min_outputs=2), st.sampled_from(METRICS))
+@given(networks(SMOOTH, SMOOTH, max_layers=3, max_width=4, max_samples=10, logits=True), st.sampled_from(METRICS))
 def test_scores_agree_with_finite_differences(d: Drawn, metric: str) -> None:
     """EC-9.2: to 1e-6 on every drawn network."""
     error = disagreement(ec.oracle.finite_differences, d.mlp, batch(d, metric), metric)
@@ -95,7 +95,7 @@ def test_longdouble_has_more_digits_than_float64() -> None:
         assert disagreement(ec.oracle.loops, d.mlp, d.x) < 1e-16
 
 
-@given(networks(min_outputs=2), st.sampled_from(["mse", "cross_entropy"]))
+@given(networks(logits=True), st.sampled_from(["mse", "cross_entropy"]))
 def test_the_loss_metric_agrees_for_both_losses(d: Drawn, loss: str) -> None:
     """EC-4.4."""
     y = np.random.default_rng(d.seed).dirichlet(np.ones(d.mlp.sizes[-1]), len(d.x))

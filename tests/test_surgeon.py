@@ -63,7 +63,7 @@ def left_over(A, q, others):
     return float(np.sum((A[:, q] - unit[:, others] @ d) ** 2))
 
 
-@given(networks.networks(max_layers=3, max_width=4, min_outputs=2), st.sampled_from(networks.METRICS))
+@given(networks.networks(max_layers=3, max_width=4, logits=True), st.sampled_from(networks.METRICS))
 @few
 def test_ec_6_8_obs_row_ec_and_obd_are_constrained_least_squares_and_ordered(drawn, metric):
     family = [

@@ -16,7 +16,7 @@ from .._types import ActivationName, Array
 from ..activations import ACTIVATIONS
 from ..error_analysis.comparison import scales
 from ..mlp import MLP, forward
-from ..scores import elimination_compensation
+from ..scores import compensated
 from ..streaming.collect import collect_moments
 
 Layers = tuple[Array, ...]
@@ -121,7 +121,7 @@ class Case(Frozen):
     def reference(self) -> Reference:
         """The right answer, by the fast path (EC-3.3, EC-3.4)."""
         moments = collect_moments(self.mlp, self.x)
-        scores = elimination_compensation(self.mlp, moments)
+        scores = compensated(self.mlp, moments)
         return Reference(scores.importance, scores.bias_shift, *scales(self.mlp, moments))
 
     def inputs(self) -> tuple[list[Array], list[Array], str, Array]:

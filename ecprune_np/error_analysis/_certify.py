@@ -15,7 +15,7 @@ from ..losses import class_logits, softmax, two_classes
 from ..metrics import cotangents, metric_targets
 from ..mlp import MLP, Trace, forward, pullback
 from ..moments import LayerMoments, Moments
-from ..scores import Scores, elimination_compensation
+from ..scores import Scores, compensated
 from ..streaming.batches import batches_of
 from ..streaming.blocks import CANCELLATION
 from ..streaming.collect import collect_moments
@@ -132,8 +132,8 @@ def certify(mlp: MLP, x: Samples, metric: Metric = "output") -> Certificate:
         raise ValueError(f"mlp: expected a dtype that this platform has a wider one for, got {mlp.dtype}")
     batch = gathered(x, mlp.sizes[0], mlp.dtype, metric_targets(mlp, metric))
     moments = collect_moments(mlp, batch, metric, batch_size=len(batch.x))
-    scores = elimination_compensation(mlp, moments)
-    reference = elimination_compensation(mlp.astype(wider), batch, metric, batch_size=len(batch.x))
+    scores, raised = compensated(mlp, moments), mlp.astype(wider)
+    reference = compensated(raised, collect_moments(raised, batch, metric, batch_size=len(batch.x)))
     measured = [
         [_digits(np.abs(value - truth), np.abs(truth)) for value, truth in zip(values, truths)]
         for values, truths in (
@@ -232,22 +232,26 @@ def _forward_errors(mlp: MLP, trace: Trace, u: float) -> tuple[list[Array], list
 
 
 def _cotangent_errors(outputs: Array, error: Array, metric: Metric, y: Array | None, u: float) -> tuple[Array, Array]:
-    """c_r and |Δc_r|; every factor of a probability moves relatively by at most twice the largest |Δf|."""
+    """c_r and |Δc_r|; every factor of a probability moves relatively by at most twice the largest |Δf|.
+
+    Where that is much, it may be any probability, of which no cotangent has an entry above 1.
+    """
     n_outputs = outputs.shape[1]
     c = cotangents(metric, outputs, y)
     if callable(metric) or metric == "output":
         return c, np.zeros_like(c)
-    relative = np.expm1(4 * error.max(axis=1, keepdims=True)) + (4 * n_outputs + 40) * u
+    moved = 4 * error.max(axis=1, keepdims=True)
+    relative = np.expm1(np.minimum(moved, 1)) + (4 * n_outputs + 40) * u
     logits = class_logits(outputs)
     relative = relative + 8 * u * np.ptp(logits, axis=1, keepdims=True)  # of the exponents
     if y is None:  # a metric that is no loss
-        return c, np.abs(c) * relative
+        return c, np.where(moved > 1, 2, np.abs(c) * relative)
     if metric == "mse":
         return c, (2 * error[np.newaxis] / n_outputs + 4 * u * np.abs(c))
     p, y = softmax(logits), two_classes(1 - y, y)
     others = 1 - np.eye(p.shape[1])
     size = p * (np.abs(y) @ others) + np.abs(y) * (p @ others)
-    return c, (size * relative)[np.newaxis, :, -n_outputs:]
+    return c, np.where(moved > 1, 2, size * relative)[np.newaxis, :, -n_outputs:]
 
 
 def _pullback_errors(
@@ -298,7 +302,9 @@ def _moment_errors(
     v_error = 2 * np.sqrt(v) * eta + eta**2 + spread + rounding
     total = np.sqrt(S * (v + S * offset**2))
     moved = np.sqrt(S) * eta + np.sqrt(s_error.sum(axis=0)[:, np.newaxis] * (spread + v_error)) + 4 * gamma * total
-    mean_error = np.divide(moved, S, out=np.zeros_like(v), where=S > 0) + 2 * u * (np.abs(mean) + np.abs(reference))
+    least = S - s_error.sum(axis=0)[:, np.newaxis]  # what S may be in truth; where it may be 0, the mean may be any
+    anything = np.abs(mean) + (np.abs(a) + a_error).max(axis=0)
+    mean_error = np.divide(moved, least, out=anything, where=least > 0) + 2 * u * (np.abs(mean) + np.abs(reference))
     return v_error, mean_error
 
 

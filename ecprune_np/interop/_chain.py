@@ -93,6 +93,9 @@ def folded(argument: str, steps: Sequence[Step]) -> MLP:
         if isinstance(step, Linear):
             w, b = _wide(step.weight), _wide(step.bias)
             for scale in reversed(waiting):
+                if scale.factor.size not in (1, w.shape[1]) or scale.shift.size not in (1, w.shape[1]):
+                    found = f"{scale.factor.size} numbers, where layer {step.name} takes {w.shape[1]}"
+                    raise ValueError(f"{argument}: layer {scale.name} scales {found}; expected it next to a Linear")
                 w, b = w * scale.factor, b + w @ np.broadcast_to(scale.shift, w.shape[1])
             weights.append(w.astype(step.weight.dtype))
             biases.append(b.astype(step.weight.dtype))

@@ -21,8 +21,8 @@ def framework(name: str) -> Any:
 
 
 def is_a(value: Any, module: str, name: str) -> bool:
-    """Whether `value` is an instance of a framework's class; where the framework was not imported, it is not."""
-    return module.partition(".")[0] in sys.modules and isinstance(value, getattr(framework(module), name))
+    """Whether `value` is an instance of a framework's class; where its module was not imported, it is not."""
+    return module in sys.modules and isinstance(value, getattr(sys.modules[module], name))
 
 
 def computes_as(layer: Any, kind: type, method: str) -> bool:

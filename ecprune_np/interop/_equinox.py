@@ -70,7 +70,7 @@ def from_equinox(model: Any) -> MLP:
         steps.append(Linear(f"layers[{l}]", w, b))
         which = "activation" if l < len(model.layers) - 1 else "final_activation"
         name = _name(which, getattr(model, which))
-        if name != "identity":
+        if name != "identity" and model.depth > 0:  # a single layer is called alone, whatever the final activation
             steps.append(Nonlinear(which, name))
     mlp = folded("model", steps)
     dtype = model.layers[0].weight.dtype

@@ -101,8 +101,10 @@ def runner(model: Any) -> Callable[[Array], Array]:
 
 
 def coarsest(reading: Reading) -> str:
-    """The dtype, of those that the layers compute in, that rounds most."""
-    return max((str(layer.compute_dtype) for layer in reading.layers), key=lambda dtype: ROUNDING[dtype][0])
+    """The dtype, of those that the layers compute in, that rounds most; not every backend has float64 products."""
+    result_type = framework("keras.backend").result_type
+    dtypes = [str(layer.compute_dtype) for layer in reading.layers]
+    return max((str(result_type(dtype, dtype)) for dtype in dtypes), key=lambda dtype: ROUNDING[dtype][0])
 
 
 def _values(name: str, tensor: Any) -> Array:
@@ -165,9 +167,7 @@ def _read_layer(reading: Reading, layer: Any) -> None:
         b = np.zeros_like(w[:, 0]) if layer.bias is None else _values(f"{name}.bias", layer.bias)
         reading.steps.append(Linear(name, w, b))
         _add_activation(reading, name, layer.activation)
-    elif is_("Activation"):
-        _add_activation(reading, name, layer.activation)
-    elif any(is_(kind) for kind in LAYERS):
+    elif any(is_(kind) for kind in ("Activation", *LAYERS)):
         _add_activation(reading, name, layer)
     elif is_("BatchNormalization") and layer.axis in (-1, 1):
         mean, variance = (_values(name, v).astype(np.float64) for v in (layer.moving_mean, layer.moving_variance))
@@ -182,6 +182,8 @@ def _read_layer(reading: Reading, layer: Any) -> None:
 def _add_activation(reading: Reading, name: str, activation: Any) -> None:
     """What an activation is: a function of Keras's own, known by itself and not by its name, or a layer."""
     activations, operations, layers = (framework(f"keras.{place}") for place in ("activations", "ops", "layers"))
+    if computes_as(activation, layers.Activation, "call"):
+        activation = activation.activation
     kind = next((ours for theirs, ours in ACTIVATIONS.items() if activation is getattr(activations, theirs)), None)
     kind = kind or next((theirs for theirs in OPERATIONS if activation is getattr(operations, theirs)), None)
     for layer, (ours, expected) in LAYERS.items():

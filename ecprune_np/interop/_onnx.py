@@ -68,11 +68,12 @@ def from_onnx(model: Any) -> MLP:
         raise ValueError(f"{name}: has {len(graph.output)} outputs; expected one")
     constants = _constants(name, graph)
     nodes, start = _chain(name, graph, constants)
+    run, dtype = _runner(name, model, start)
     steps: list[Step] = []
     for node in nodes:
-        steps += _steps(name, node, constants)
+        steps += _steps(name, node, constants, dtype)
     mlp = folded(name, steps)
-    agree(name, steps, mlp, *_runner(name, model, start))
+    agree(name, steps, mlp, run, dtype)
     return mlp
 
 
@@ -123,31 +124,32 @@ def _chain(name: str, graph: Any, constants: dict[str, Any]) -> tuple[list[Any],
     return nodes, inputs[tensor]
 
 
-def _steps(name: str, node: Any, constants: dict[str, Any]) -> list[Step]:
+def _steps(name: str, node: Any, constants: dict[str, Any], dtype: str) -> list[Step]:
     """What a node does: nothing in evaluation, or one step."""
     kind, called = node.op_type, _called(node)
     given = {attribute.name: framework("onnx").helper.get_attribute_value(attribute) for attribute in node.attribute}
     given = {key: value.decode() if isinstance(value, bytes) else value for key, value in given.items()}
     arrays = [by_value(f"{name}: {entry}", constants[entry], "fiub") for entry in node.input if entry in constants]
-    if kind in ("Gemm", "MatMul") and arrays[0].ndim == 2 and not given.get("transA"):
+    if kind in ACTIVATIONS:
+        ours, expected = ACTIVATIONS[kind]
+        differs = {key: v for key, v in expected.items() if not _same(given.get(key, v), v, dtype)}
+        if differs:
+            raise ValueError(f"{name}: node {called} has {given}; expected {differs} for it, as {dtype}")
+        return [Nonlinear(called, ours)]
+    if kind in ENDS and given.get("axis", -1) in (1, -1):
+        return [LeftOut(called, ENDS[kind])]
+    if kind in ("Gemm", "MatMul") and arrays and arrays[0].ndim == 2 and not given.get("transA"):
         w = arrays[0] if given.get("transB") else arrays[0].T
         shift = arrays[1] * given.get("beta", 1.0) if len(arrays) > 1 else np.zeros((), w.dtype)
         return [Linear(called, w * given.get("alpha", 1.0), _row(name, called, shift, len(w)).astype(w.dtype))]
-    if kind == "Add":
+    if kind == "Add" and arrays:
         return [Scale(called, np.ones(()), _row(name, called, arrays[0], arrays[0].size))]
-    if kind == "BatchNormalization" and not given.get("training_mode"):
+    if kind == "BatchNormalization" and len(arrays) == 4 and not given.get("training_mode"):
         gamma, beta, mean, variance = (array.astype(np.float64) for array in arrays)
-        factor = gamma / np.sqrt(variance + given.get("epsilon", 1e-5))
+        factor = gamma / np.sqrt(variance + given.get("epsilon", float(np.float32(1e-5))))
         return [Scale(called, factor, beta - mean * factor)]
-    if kind in ENDS and given.get("axis", -1) in (1, -1):
-        return [LeftOut(called, ENDS[kind])]
-    if kind in ACTIVATIONS:
-        ours, expected = ACTIVATIONS[kind]
-        differs = {key: v for key, v in expected.items() if not _same(given.get(key, v), v)}
-        if differs:
-            raise ValueError(f"{name}: node {called} has {given}; expected {differs} for it")
-        return [Nonlinear(called, ours)]
-    if kind not in IDLE or (kind == "Dropout" and arrays[1:] and arrays[1].any()):
+    drops = kind == "Dropout" and len(node.input) > 2 and np.any(constants.get(node.input[2], True))
+    if kind not in IDLE or drops:
         shown = f" with {given}" if given else ""
         raise ValueError(f"{name}: node {called}{shown} is none of a chain of layers; supported are {SUPPORTED}")
     return []
@@ -160,8 +162,12 @@ def _row(name: str, called: str, shift: Array, n: int) -> Array:
     return np.broadcast_to(shift.ravel(), n)
 
 
-def _same(given: Any, expected: Any) -> bool:
-    return bool(given == expected if isinstance(expected, str) else np.float32(given) == np.float32(expected))
+def _same(given: Any, expected: Any, dtype: str) -> bool:
+    """Whether a parameter is ours; attributes are float32, in which 0.01 is not what it is in float64."""
+    if isinstance(expected, str):
+        return bool(given == expected)
+    number = np.dtype("float32" if dtype == "bfloat16" else dtype).type
+    return bool(number(np.float32(given)) == number(expected))
 
 
 def _runner(name: str, model: Any, start: Any) -> tuple[Callable[[Array], Array], str]:

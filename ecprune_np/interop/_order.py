@@ -43,6 +43,8 @@ def _one_network(argument: str, shapes: Mapping[str, tuple[int, int]]) -> None:
     parents = [parent for parent, paths in stacks.items() if len(paths) > 1]
     if all(re.fullmatch(r"((module|_orig_mod)\.?)*[\d.]*", parent) for parent in parents):
         return  # a Sequential in a Sequential
+    around = [p for p in parents if len({_words(path) for path in stacks[p]}) == len(stacks[p])]  # first and last ones
+    parents = [p for p in parents if p not in around or not any(_is_inside(q, p) for q in parents)]
     inputs = [shapes[min(stacks[parent], key=_numbers)][1] for parent in parents]
     numbered = len({_words(parent) for parent in parents}) == 1 and all(re.search(r"\.\d+$", p) for p in parents)
     if len(parents) > 1 and not (numbered and len(set(inputs)) == len(inputs)):
@@ -50,6 +52,10 @@ def _one_network(argument: str, shapes: Mapping[str, tuple[int, int]]) -> None:
             f"{argument}: {' and '.join(map(repr, parents))} may be two networks; "
             f"hand over the entries of one of them; if they are one, {REMEDY}"
         )
+
+
+def _is_inside(path: str, parent: str) -> bool:
+    return path.startswith(f"{parent}." if parent else "") and path != parent
 
 
 def _fit(argument: str, first: str, second: str, shapes: Mapping[str, Sequence[int]]) -> None:

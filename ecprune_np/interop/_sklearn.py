@@ -17,11 +17,10 @@ from ._common import by_value, is_a, like, parts, same_network
 
 ACTIVATIONS = {"identity": "identity", "logistic": "sigmoid", "tanh": "tanh", "relu": "relu"}
 KINDS = ("MLPClassifier", "MLPRegressor")
-INSIDE = {  # where others keep a network
-    "best_estimator_": "estimator.best_estimator_, or the network in it",
-    "regressor_": "estimator.regressor_; its transformer belongs to the targets",
-    "estimators_": "one of estimator.estimators_",
-    "estimator": "the network that is in it, fitted",
+INSIDE = {  # where others keep a network, and what else they do
+    "best_estimator_": "",
+    "regressor_": "; what transforms the targets belongs to them",
+    "estimator": ", fitted",
 }
 
 
@@ -153,13 +152,16 @@ def keep_zeros(estimator: Any, masks: Pruned | Sequence[Mask]) -> Any:
     return estimator
 
 
+def _kind(estimator: Any) -> str | None:
+    return next((kind for kind in KINDS if is_a(estimator, "sklearn.neural_network", kind)), None)
+
+
 def _steps(estimator: Any) -> list[Step]:
     """What a fitted network computes, with what `predict_proba` makes of its logits left out at the end."""
-    kind = next((kind for kind in KINDS if is_a(estimator, "sklearn.neural_network", kind)), None)
+    kind = _kind(estimator)
     if kind is None:
-        raise ValueError(
-            f"estimator: supported are {' and '.join(KINDS)}, got {type(estimator).__name__}{_inside(estimator)}"
-        )
+        found = f"{type(estimator).__name__}{_inside(estimator, 'estimator')}"
+        raise ValueError(f"estimator: supported are {' and '.join(KINDS)}, got {found}")
     if not hasattr(estimator, "coefs_"):
         raise ValueError(f"estimator: expected a fitted {kind}, got one without coefs_")
     outputs = estimator.out_activation_
@@ -183,7 +185,7 @@ def _runner(estimator: Any) -> tuple[Callable[[Array], Array], str]:
     dtype = estimator.coefs_[0].dtype
 
     def run(x: Array) -> Array:
-        if is_a(estimator, "sklearn.neural_network", "MLPRegressor"):
+        if _kind(estimator) == "MLPRegressor":
             predicted = estimator.predict(x.astype(dtype))
             return np.asarray(predicted).reshape(len(x), -1)
         probabilities = np.asarray(estimator.predict_proba(x.astype(dtype)))
@@ -192,10 +194,14 @@ def _runner(estimator: Any) -> tuple[Callable[[Array], Array], str]:
     return run, str(dtype)
 
 
-def _inside(estimator: Any) -> str:
+def _inside(estimator: Any, where: str) -> str:
     """Where an estimator keeps the network that is meant."""
+    if _kind(estimator):
+        return f"; hand over {where}"
     for name, step in getattr(estimator, "steps", []):
-        if any(is_a(step, "sklearn.neural_network", kind) for kind in KINDS):
-            where = f"estimator.named_steps[{name!r}]"
-            return f"; hand over {where}, the steps before it belong to the data: x = estimator[:-1].transform(x)"
-    return next((f"; hand over {where}" for name, where in INSIDE.items() if hasattr(estimator, name)), "")
+        found = _inside(step, f"{where}.named_steps[{name!r}]")
+        if found:
+            return f"{found}; the steps before it belong to the data: x = {where}[:-1].transform(x)"
+    attribute = next((name for name in INSIDE if hasattr(estimator, name)), None)
+    found = _inside(getattr(estimator, attribute), f"{where}.{attribute}") if attribute else ""
+    return f"{found}{INSIDE[attribute]}" if found and attribute else ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from ..mlp import MLP
 from ._chain import Linear, agree, folded, own_outputs
 from ._common import framework, is_a, named
 from ._state import from_state, read_state
-from ._torch_graph import Reading, attribute, read, traced
+from ._torch_graph import Reading, place, reading_of, traced
 
 
 def from_torch(
@@ -28,8 +27,9 @@ def from_torch(
     A module may be any whose forward pass is a chain of Linear layers, activations, BatchNorm1d (folded into the
     Linear before or after it), Dropout and Flatten: a Sequential, nested or not, or a class of its own, compiled or in
     DataParallel, with masks of `torch.nn.utils.prune`, weight norm or spectral norm.  A Softmax or LogSoftmax at its
-    end is left out: the network's outputs are the logits.  What was read is compared with the module's own outputs for
-    a few random samples; a copy is run, and the module stays as it is.
+    end is left out: the network's outputs are the logits.  Softplus is ours with its default threshold, beyond which it
+    is e^−20 away.  What was read is compared with the module's own outputs for a few random samples; a copy is run, and
+    the module stays as it is.
 
     A state dict holds the weights and biases of Linear layers under any prefix, in the order of their numbers; it may
     hold masks (`weight_orig` and `weight_mask`) and weight norms.  It does not say which activations are between them.
@@ -65,54 +65,46 @@ def from_torch(
         entries = read_state("module", module)
         activation = named("a state dict", activation, len(entries))
         return from_state(entries, activation, output_activation or "identity")
+    if is_a(module, "keras", "Model"):  # a torch.nn.Module too, where Keras is on PyTorch
+        raise TypeError("module: is a Keras model; hand it over to from_keras")
     if not is_a(module, "torch.nn", "Module"):
         kind = type(module).__name__
         raise TypeError(f"module: expected a torch.nn.Module or a state dict, got {kind}; a file is read by torch.load")
     without = "beside a module, whose activations are known"
     _checks.without_effect(activation=(activation, without), output_activation=(output_activation, without))
-    return Read.of(copied(module)).mlp
+    return read(copied(module))[1]
 
 
-@dataclass(frozen=True)
-class Read:
-    """A module that was read: what it computes, as read and as a network, and how it is run."""
+def read(module: Any) -> tuple[Reading, MLP]:
+    """What a module computes in evaluation, as it was read and as a network; it is run, so hand over a copy.
 
-    reading: Reading
-    mlp: MLP
-    run: Callable[[Array], Array]
-    dtype: str
-
-    @classmethod
-    def of(cls, module: Any) -> Read:
-        """What a module computes in evaluation, compared with its own outputs; it is run, so hand over a copy.
-
-        Raises ValueError that names what is no chain of Linear layers and activations, or says how the outputs differ.
-        """
-        module.eval()
-        nodes = traced(module)
-        reading = read(module, nodes)
-        linear = next((step for step in reading.steps if isinstance(step, Linear)), None)
-        if linear is not None:
-            run = runner(module, attribute(module, reading.weights[0]))
-            own_outputs("module", run, np.zeros((2, linear.weight.shape[1])))
-            reading = read(module, nodes)  # masks and norms are up to date after a forward pass only
-        mlp = folded("module", reading.steps)
-        dtype = str(attribute(module, reading.weights[0]).dtype).removeprefix("torch.")
-        agree("module", reading.steps, mlp, run, dtype)
-        return cls(reading, mlp, run, dtype)
+    Raises ValueError that names what is no chain of Linear layers and activations, or says how its own outputs differ.
+    """
+    module.eval()
+    nodes = traced(module)
+    reading = reading_of(module, nodes)
+    run, dtype = runner(module, reading)
+    n_inputs = next(step.weight.shape[1] for step in reading.steps if isinstance(step, Linear))
+    own_outputs("module", run, np.zeros((2, n_inputs)))
+    reading = reading_of(module, nodes)  # masks and norms are up to date after a forward pass only
+    mlp = folded("module", reading.steps)
+    agree("module", reading.steps, mlp, run, dtype)
+    return reading, mlp
 
 
-def runner(module: Any, weight: Any) -> Callable[[Array], Array]:
-    """The module as a function of samples, with torch's random state as it was; `weight` tells dtype and device."""
+def runner(module: Any, reading: Reading) -> tuple[Callable[[Array], Array], str]:
+    """The module as a function of samples, with torch's random state as it was, and its dtype."""
     torch = framework("torch")
+    owner, _, weight = place(module, reading.weights[0])
+    weight = next(owner.parameters(), weight)  # which, where it is computed, is as old as the last forward pass
     devices = [weight.device] if weight.device.type == "cuda" else []
 
     def run(x: Array) -> Array:
         with torch.no_grad(), torch.random.fork_rng(devices):
-            outputs = module(torch.as_tensor(x).to(weight.device, weight.dtype))
+            outputs = module(torch.from_numpy(x).to(weight.device, weight.dtype))
         return np.asarray(outputs.cpu().double())
 
-    return run
+    return run, str(weight.dtype).removeprefix("torch.")
 
 
 def unwrapped(module: Any) -> Any:

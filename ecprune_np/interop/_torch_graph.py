@@ -69,7 +69,8 @@ def traced(module: Any) -> list[Any]:
 
     class Tracer(fx.Tracer):  # type: ignore[misc, name-defined]
         def is_leaf_module(self, layer: Any, name: str) -> bool:
-            return computes_as(layer, nn.Linear, "forward") or bool(super().is_leaf_module(layer, name))
+            known = computes_as(layer, nn.Linear, "forward") or super().is_leaf_module(layer, name)
+            return bool(known and "forward" not in vars(layer))
 
     around = Around().train(module.training)
     hooks = [(inner, inner._forward_hooks, inner._forward_pre_hooks) for inner in module.modules()]
@@ -88,7 +89,7 @@ def traced(module: Any) -> list[Any]:
     return _chain(graph, fx.Node)
 
 
-def read(module: Any, nodes: Sequence[Any]) -> Reading:
+def reading_of(module: Any, nodes: Sequence[Any]) -> Reading:
     """The steps that the nodes of a module are, with the values that it has now."""
     reading = Reading()
     for node in nodes:
@@ -99,14 +100,16 @@ def read(module: Any, nodes: Sequence[Any]) -> Reading:
             _read_linear(reading, module, node)
         else:
             _read_call(reading, node)
+    if not reading.weights:
+        raise ValueError("module: expected at least one Linear layer, got none")
     return reading
 
 
-def attribute(module: Any, path: str) -> Any:
-    """What a path of names leads to."""
-    for name in path.split("."):
-        module = getattr(module, name)
-    return module
+def place(module: Any, path: str) -> tuple[Any, str, Any]:
+    """The submodule that has what a path leads to, its name there, and what it is."""
+    parent, _, name = path.rpartition(".")
+    owner = module.get_submodule(parent)
+    return owner, name, getattr(owner, name)
 
 
 def _chain(graph: Any, kind: Any) -> list[Any]:
@@ -144,7 +147,7 @@ def _read_layer(reading: Reading, path: str, layer: Any) -> None:
         return computes_as(layer, getattr(nn, kind), "forward")
 
     name = next((name for kind, name in ACTIVATION_LAYERS.items() if is_(kind)), None)
-    shown = f"{f'layer {path}' if path else 'it'} is {str(layer).splitlines()[0]}"
+    shown = f"{f'layer {path}' if path else 'it'} is {str(layer).splitlines()[0].removesuffix('(')}"
     if is_("Linear"):
         prefix = f"{path}." if path else ""
         _add_linear(reading, path, layer.weight, layer.bias)
@@ -178,10 +181,12 @@ def _read_linear(reading: Reading, module: Any, node: Any) -> None:
                     "or hand over its value: from_layers([(W, b), ...])"
                 )
             paths[name] = _path(value.target)
-    values = {name: attribute(module, path) for name, path in paths.items()}
+    values = {name: place(module, path)[-1] for name, path in paths.items()}
     _add_linear(reading, node.name, values["weight"], values.get("bias"))
     reading.weights.append(paths["weight"])
-    reading.biases.append(paths.get("bias"))
+    parent, _, _ = paths["weight"].rpartition(".")
+    without = getattr(module.get_submodule(parent), "bias", 0) is None  # one that could be there
+    reading.biases.append(paths.get("bias", f"{parent}.bias".lstrip(".") if without else None))
 
 
 def _read_call(reading: Reading, node: Any) -> None:

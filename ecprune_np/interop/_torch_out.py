@@ -11,11 +11,10 @@ from .._types import Array, Mask
 from ..mlp import MLP
 from ..pruning import Pruned
 from ._chain import LeftOut, agree, as_steps
-from ._common import by_value, framework, is_a, parts, same_network
-from ._common import like as as_is
+from ._common import by_value, framework, is_a, like, parts, same_network
 from ._state import mask_of, write_state
-from ._torch import Read, copied, runner
-from ._torch_graph import attribute
+from ._torch import copied, read, runner
+from ._torch_graph import Reading, place
 
 
 def to_torch(network: Pruned | MLP, module: Any, masks: bool = False) -> Any:
@@ -65,33 +64,37 @@ def to_torch(network: Pruned | MLP, module: Any, masks: bool = False) -> Any:
         return (written, new_masks) if masks else written
     if not is_a(module, "torch.nn", "Module"):
         raise TypeError(f"module: expected a torch.nn.Module or a state dict, got {type(module).__name__}")
-    read = Read.of(copied(module))
-    same_network("module", read.mlp, mlp)
+    reading, old = read(copied(module))
+    same_network("module", old, mlp)
     written = copied(module)
-    for path in read.reading.normalisations:
-        parent, name, layer = _place(written, path)
+    for path in reading.normalisations:
+        parent, name, layer = place(written, path)
         parent._modules[name] = framework("torch.nn").Identity().train(layer.training)
-    _shared(written, read.reading.weights, [*zip(mlp.weights, kept)])
-    _shared(written, read.reading.biases, [(b,) for b in mlp.biases])
+    _shared(written, reading.weights, [*zip(mlp.weights, kept)])
+    _shared(written, reading.biases, [(b,) for b in mlp.biases])
     new_masks = []
-    for weight, bias, w, b, mask in zip(read.reading.weights, read.reading.biases, mlp.weights, mlp.biases, kept):
+    for weight, bias, w, b, mask in zip(reading.weights, reading.biases, mlp.weights, mlp.biases, kept):
         new_masks.append(_write(written, weight, w, mask))
         if bias is not None:
-            _write(written, bias, b, np.ones(b.shape, bool), like=attribute(written, weight))
+            _write(written, bias, b, np.ones(b.shape, bool), place(written, weight)[-1])
         elif b.any():
             raise ValueError(f"module: there is no bias beside {weight}; expected one, for the network's is not zero")
     for parameter in written.parameters():
         parameter.grad = None
-    _check(written, read, mlp)
+    _check(written, reading, mlp)
     return (written, new_masks) if masks else written
 
 
-def _write(module: Any, path: str, values: Array, kept: Mask, like: Any = None) -> Any:
-    """Put values where a path leads to, and make sure that they stay; returns the mask, as they are."""
+def _write(module: Any, path: str, values: Array, kept: Mask, beside: Any = None) -> Any:
+    """Put values where a path leads to, and make sure that they stay; returns the mask, as `values` are.
+
+    A bias that is missing becomes a parameter as the weight `beside` it is.
+    """
     utils, parametrize = framework("torch.nn.utils"), framework("torch.nn.utils.parametrize")
-    owner, name, old = _place(module, path)
+    owner, name, _ = place(module, path)
     try:
         if parametrize.is_parametrized(owner, name):
+            owner.__class__ = _own_class(type(owner))
             parametrize.remove_parametrizations(owner, name)
         for hook in list(owner._forward_pre_hooks.values()):
             if is_a(hook, "torch.nn.utils.weight_norm", "WeightNorm") and hook.name == name:
@@ -105,24 +108,23 @@ def _write(module: Any, path: str, values: Array, kept: Mask, like: Any = None) 
     if f"{name}_mask" in owner._buffers:
         parameter = owner._parameters[f"{name}_orig"]
         old_mask = owner._buffers[f"{name}_mask"]
-        parameter.data = as_is(path, parameter, values)
-        mask = as_is(path, old_mask, mask_of(values, kept, by_value(path, old_mask, "fiub")))
+        parameter.data = like(path, parameter, values)
+        mask = like(path, old_mask, mask_of(values, kept, by_value(path, old_mask, "fiub")))
         owner._buffers[f"{name}_mask"] = mask
         setattr(owner, name, (parameter * mask).detach())  # as every forward pass does
         return mask
     parameter = getattr(owner, name)
     if parameter is None:
-        owner.register_parameter(name, framework("torch.nn").Parameter(as_is(path, like, values)))
-    else:
-        parameter.data = as_is(path, parameter, values)
-    return as_is(path, old if like is None else like, kept)
+        parameter = framework("torch.nn").Parameter(like(path, beside, values))
+        owner.register_parameter(name, parameter)
+    parameter.data = like(path, parameter, values)
+    return like(path, parameter, kept)
 
 
-def _place(module: Any, path: str) -> tuple[Any, str, Any]:
-    """The submodule that has what a path leads to, its name there, and what it is."""
-    parent, _, name = path.rpartition(".")
-    owner = module.get_submodule(parent)
-    return owner, name, getattr(owner, name)
+def _own_class(shared: type) -> type:
+    """The class of a parametrised layer for one layer alone: copies share theirs, and removing changes it."""
+    members = {name: value for name, value in vars(shared).items() if name not in ("__dict__", "__weakref__")}
+    return type(shared.__name__, shared.__bases__, members)
 
 
 def _shared(module: Any, paths: Sequence[str | None], values: Sequence[tuple[Array, ...]]) -> None:
@@ -130,7 +132,7 @@ def _shared(module: Any, paths: Sequence[str | None], values: Sequence[tuple[Arr
     first: dict[Any, tuple[str, tuple[Array, ...]]] = {}
     for path, value in zip(paths, values):
         if path is not None:
-            owner, name, _ = _place(module, path)
+            owner, name, _ = place(module, path)
             parameter = owner._parameters.get(f"{name}_orig", owner._parameters.get(name))
             key = (id(owner), name) if parameter is None else id(parameter)
             other, expected = first.setdefault(key, (path, value))
@@ -141,15 +143,15 @@ def _shared(module: Any, paths: Sequence[str | None], values: Sequence[tuple[Arr
                 )
 
 
-def _check(written: Any, read: Read, mlp: MLP) -> None:
+def _check(written: Any, reading: Reading, mlp: MLP) -> None:
     """Raise unless the written module computes what the network computes: twice, and in training mode."""
-    steps = [*as_steps(mlp), *(step for step in read.reading.steps if isinstance(step, LeftOut))]
+    steps = [*as_steps(mlp), *(step for step in reading.steps if isinstance(step, LeftOut))]
     trial = copied(written).eval()
-    run = runner(trial, attribute(trial, read.reading.weights[0]))
-    for training in (False, False) if read.reading.drops else (False, False, True):
+    run, dtype = runner(trial, reading)
+    for training in (False, False) if reading.drops else (False, False, True):
         trial.train(training)
         for layer in trial.modules():
             if is_a(layer, "torch.nn.modules.dropout", "_DropoutNd"):
                 layer.eval()
         when = "training mode" if training else "evaluation"
-        agree(f"module: after export, in {when}", steps, mlp, run, read.dtype)
+        agree(f"module: after export, in {when}", steps, mlp, run, dtype)

@@ -1,5 +1,9 @@
 """Independent ways to the same numbers; they share nothing with the fast path but σ's values (EC-9).
 
+    exact                 the definition without rounding: ExactScores, the court of last resort
+    exact_criterion       Wanda, gradient magnitude, OBC and OBS likewise
+    exact_gradient        a loss and its gradient
+    exact_masks           which weights go
     loops                 the equations as they read
     complex_step          derivatives without rules of differentiation
     finite_differences    derivatives from evaluations alone: EstimatedScores, with their errors
@@ -15,6 +19,8 @@ Beside them, with the fast path's own arithmetic:
 from ..error_analysis._certify import Certificate, certify, wider_format
 from ..pruning.refit import refit_biases, true_change
 from ._complex_step import complex_step
+from ._exact import ExactScores, exact
+from ._exact_criteria import exact_criterion, exact_gradient, exact_masks
 from ._finite_differences import EstimatedScores, finite_differences
 from ._loops import loops
 from ._nonlinear import NonlinearScores, nonlinear
@@ -22,9 +28,14 @@ from ._nonlinear import NonlinearScores, nonlinear
 __all__ = [
     "Certificate",
     "EstimatedScores",
+    "ExactScores",
     "NonlinearScores",
     "certify",
     "complex_step",
+    "exact",
+    "exact_criterion",
+    "exact_gradient",
+    "exact_masks",
     "finite_differences",
     "loops",
     "nonlinear",

@@ -76,11 +76,11 @@ def _targets(mlp: MLP, metric: Metric, y: Any, n_samples: int) -> Array:
         raise ValueError(f"y: expected shape ({n_samples}, {n_outputs}), got {array.shape}")
     array = _checks.real_array("y", array, dtype)
     if metric == "cross_entropy":
-        if n_outputs == 1:
-            array = np.array([[1 - p, p] for (p,) in array], dtype)
         for n, row in enumerate(array):
-            if min(row) < 0 or abs(sum(row) - 1) > 1e-5:
+            if min(row) < 0 or max(row) > 1 + 1e-5 or (n_outputs > 1 and abs(sum(row) - 1) > 1e-5):
                 raise ValueError(f"y: expected probabilities of classes that sum to 1, got {row.tolist()} in row {n}")
+        if n_outputs == 1:  # the probability of class 1
+            array = np.array([[1 - p, p] for (p,) in array], dtype)
     return array
 
 

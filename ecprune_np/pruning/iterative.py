@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any, get_args
 
 import numpy as np
 
 from .. import _checks
-from .._types import Mask, Metric, Scope
+from .._types import Compensation, Mask, Metric, Scope
 from ..batch import Samples, repeatable
 from ..mlp import MLP
-from ..scores import Scores, elimination_compensation
+from ..scores import Scores, compensated, elimination_compensation
 from ..streaming.batches import batches_of, known_length
 from ..streaming.blocks import samples_per_batch
 from ..streaming.collect import moments_of_batches
-from .one_shot import prune
+from .one_shot import AIM_AT_TARGET, NEED_SAMPLES, prune
 from .pruned import Pruned, all_kept
 
 
@@ -28,6 +29,8 @@ def prune_iteratively(
     steps: int = 10,
     metric: Metric = "output",
     scope: Scope = "global",
+    compensation: Compensation | None = "independent",
+    target: MLP | None = None,
     batch_size: int | None = None,
     callback: Callable[[int, Pruned], None] | None = None,
 ) -> Pruned:
@@ -49,6 +52,10 @@ def prune_iteratively(
         "output", "softmax", "fisher", "mse", "cross_entropy", or a callable, as for `collect_moments`.
     scope : {"global", "layer"}, default "global"
         As for `prune`.
+    compensation : {"independent", "guarded", "joint", "row", "refit"} or None, default "independent"
+        How the network answers after each bite, as for `prune`.
+    target : MLP, optional
+        What "guarded", "row" and "refit" aim at in every bite; the network given, before any of them.
     batch_size : int, optional
         Samples at a time, as for `collect_moments`.
     callback : callable, optional
@@ -76,14 +83,24 @@ def prune_iteratively(
     3 Pruned(4-8-2, 75.0 % removed)
     Pruned(4-8-2, 75.0 % removed)
     """
+    if not isinstance(mlp, Pruned):
+        _checks.instance("mlp", mlp, MLP)
+    _checks.one_of("scope", scope, get_args(Scope))
     pruned = mlp if isinstance(mlp, Pruned) else Pruned(mlp, all_kept(mlp))
     repeatable(x)
     start = pruned.sparsity if scope == "global" else max(1 - float(mask.mean()) for mask in pruned.masks)
     whole = all(mask.all() for mask in pruned.masks)
-    for step, target in enumerate(sparsity_schedule(sparsity, steps, start), start=1):
+    options: dict[str, Any] = {"compensation": compensation}
+    if compensation in NEED_SAMPLES:
+        options |= {"x": x, "metric": metric}
+    if compensation in AIM_AT_TARGET:
+        options["target"] = pruned.mlp if target is None else target
+    else:
+        _checks.without_effect(target=(target, f"with compensation {compensation!r}"))
+    for step, removed in enumerate(sparsity_schedule(sparsity, steps, start), start=1):
         score = elimination_compensation if step == 1 and whole else scores_of_survivors
         scores = score(pruned.mlp, x, metric, batch_size=batch_size)
-        pruned = prune(pruned.mlp, scores, target, scope, masks=pruned.masks)
+        pruned = prune(pruned.mlp, scores, removed, scope, masks=pruned.masks, **options)
         if callback is not None:
             callback(step, pruned)
     return pruned
@@ -137,7 +154,7 @@ def scores_of_survivors(mlp: MLP, x: Samples, metric: Metric = "output", *, batc
     batches = batches_of(mlp, x, metric, size)
     left = (replace(batch, x=batch.x.compress(reaching[0], axis=1)) for batch in batches)  # row by row, as x is
     moments = moments_of_batches(survivors, left, metric, size, known_length(x))
-    scores = elimination_compensation(survivors, moments)
+    scores = compensated(survivors, moments)
     importance, bias_shift = [np.zeros_like(w) for w in mlp.weights], [np.zeros_like(w) for w in mlp.weights]
     for l, block in enumerate(blocks):
         importance[l][block], bias_shift[l][block] = scores.importance[l], scores.bias_shift[l]

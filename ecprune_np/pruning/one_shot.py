@@ -13,9 +13,11 @@ from .._types import Array, Compensation, Mask, Masks, Metric, Scope
 from ..batch import Samples, repeatable
 from ..mlp import MLP
 from ..scores import Scores
+from .guarded import guarded_biases
 from .joint import joint_shifts
 from .pruned import Pruned, all_kept
-from .refit import refit_biases, true_change
+from .refit import refit_biases, same_architecture, true_change
+from .row import refit_rows
 
 
 def prune(
@@ -28,6 +30,7 @@ def prune(
     compensation: Compensation | None = "independent",
     x: Samples | None = None,
     metric: Metric | None = None,
+    target: MLP | None = None,
 ) -> Pruned:
     """Remove the round(sparsity · n) weights of lowest importance and shift the biases (EC-5.1).
 
@@ -45,13 +48,16 @@ def prune(
         Whether all weights are compared, or those of each layer, which then have the same sparsity.
     masks : sequence of L bool arrays (n_l, n_{l-1}), optional
         True = kept, of a network that is pruned already: what they removed stays removed and counts.
-    compensation : {"independent", "joint", "refit"} or None, default "independent"
-        What the biases get: Σ_{j removed} δ*_ij; the shifts that are optimal together to first order (EC-5.3); the
-        best of these and of no shift, and from there the best that a search finds (EC-5.4); or nothing.
+    compensation : {"independent", "guarded", "joint", "row", "refit"} or None, default "independent"
+        What answers: each bias by Σ_{j removed} δ*_ij; the same held back where it does harm, so that the true change
+        is never above that of no shift (EC-5.10); all biases, optimal together to first order (EC-5.3); each neuron's
+        surviving weights and bias, by least squares (EC-5.9); the best biases that a search finds (EC-5.4); nothing.
     x : array (N, n_0), ec.Batch, or an iterator of them, optional
-        The samples that "joint" and "refit" need; "refit" reads them more than once and takes no one-shot iterator.
+        The samples that all but "independent" and None need; all but "joint" read them more than once.
     metric : str or callable, optional
-        What these two measure a change with, as `collect_moments`; "output" by default.
+        What these measure a change with, as `collect_moments`; "output" by default.
+    target : MLP, optional
+        The network that "guarded", "row" and "refit" aim at; `mlp` by default.
 
     Returns
     -------
@@ -80,12 +86,15 @@ def prune(
     _checks.one_of("scope", scope, get_args(Scope))
     if compensation is not None:
         _checks.one_of("compensation", compensation, get_args(Compensation))
-    _check_samples(compensation, x, metric)
+    _check_samples(compensation, x, metric, target)
+    if target is not None:
+        same_architecture("target", target, mlp)
     _checks.per_layer("scores.importance", scores.importance, mlp.shapes)
     before = all_kept(mlp) if masks is None else _checks.boolean_masks(masks, mlp.shapes)
     after = least_important_removed(scores, before, sparsity, scope)
     removed = tuple(kept & ~still for kept, still in zip(before, after))
-    removal = Removal(mlp, scores, after, removed, x, "output" if metric is None else metric)
+    aim = mlp if target is None else target
+    removal = Removal(mlp, scores, after, removed, x, "output" if metric is None else metric, aim)
     return Pruned(COMPENSATIONS[compensation](removal), after)
 
 
@@ -120,6 +129,7 @@ class Removal:
     removed: Masks
     x: Samples | None
     metric: Metric
+    target: MLP
 
     @property
     def samples(self) -> Samples:
@@ -144,6 +154,14 @@ def independent(removal: Removal) -> MLP:
     return removal.with_shifts([np.where(gone, d, 0).sum(axis=1) for gone, d in pairs])
 
 
+def guarded(removal: Removal) -> MLP:
+    """The paper's, held back where they do harm (EC-5.10)."""
+    bare = uncompensated_removal(removal)
+    shifts = [after - before for after, before in zip(independent(removal).biases, bare.biases)]
+    biases = guarded_biases(bare, shifts, removal.target, removal.samples, removal.metric)
+    return bare.replace(bare.weights, biases)
+
+
 def joint(removal: Removal) -> MLP:
     """All biases, optimal together to first order (EC-5.3)."""
     kept = [~gone for gone in removal.removed]
@@ -154,26 +172,38 @@ def refit(removal: Removal) -> MLP:
     """The best of the others, and from there the best biases that a search finds (EC-5.4)."""
     x, metric = removal.samples, removal.metric
     starts = [start(removal) for start in (independent, joint, uncompensated_removal)]
-    changes = [true_change(start, removal.mlp, x, metric) for start in starts]
+    changes = [true_change(start, removal.target, x, metric) for start in starts]
     best = starts[int(np.argmin(changes))]
-    return refit_biases(Pruned(best, removal.masks), removal.mlp, x, metric).mlp
+    return refit_biases(Pruned(best, removal.masks), removal.target, x, metric).mlp
+
+
+def row(removal: Removal) -> MLP:
+    """Each neuron's own surviving weights and its bias, against the target (EC-5.9)."""
+    return refit_rows(removal.mlp, removal.masks, removal.target, removal.samples, removal.metric)
 
 
 COMPENSATIONS: dict[Compensation | None, Callable[[Removal], MLP]] = {
     None: uncompensated_removal,
     "independent": independent,
+    "guarded": guarded,
     "joint": joint,
+    "row": row,
     "refit": refit,
 }
+NEED_SAMPLES = ("guarded", "joint", "row", "refit")
+AIM_AT_TARGET = ("guarded", "row", "refit")  # they read the samples more than once
 
 
-def _check_samples(compensation: Compensation | None, x: Samples | None, metric: Metric | None) -> None:
-    """Raise where samples are missing, are used up before the end, or nothing would come of them."""
-    if compensation in ("joint", "refit"):
-        if x is None:
-            raise ValueError(f'x: compensation "{compensation}" needs samples, got None')
-        if compensation == "refit":
-            repeatable(x)
-    elif x is not None or metric is not None:
-        name, came = ("x", type(x).__name__) if x is not None else ("metric", repr(metric))
-        raise ValueError(f"{name}: expected none, for it has no effect with compensation {compensation!r}; got {came}")
+def _check_samples(
+    compensation: Compensation | None, x: Samples | None, metric: Metric | None, target: MLP | None
+) -> None:
+    """Raise where samples are missing, are used up before the end, or nothing would come of an argument."""
+    why = f"with compensation {compensation!r}"
+    if compensation not in AIM_AT_TARGET:
+        _checks.without_effect(target=(target, why))
+    if compensation not in NEED_SAMPLES:
+        _checks.without_effect(x=(x, why), metric=(metric, why))
+    elif x is None:
+        raise ValueError(f'x: compensation "{compensation}" needs samples, got None')
+    elif compensation in AIM_AT_TARGET:
+        repeatable(x)

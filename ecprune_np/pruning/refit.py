@@ -59,16 +59,22 @@ def refit_biases(pruned: Pruned, mlp: MLP, x: Samples, metric: Metric = "output"
     """
     _checks.instance("pruned", pruned, Pruned)
     _checks.instance("mlp", mlp, MLP)
-    given = (pruned.mlp.sizes, pruned.mlp.activation, pruned.mlp.output_activation)
-    expected = (mlp.sizes, mlp.activation, mlp.output_activation)
-    if given != expected:
-        raise ValueError(f"pruned: expected a network with sizes and activations {expected} as mlp, got {given}")
+    same_architecture("pruned", pruned.mlp, mlp)
     change = _Change(mlp, repeatable(x), metric)
     start = pruned.mlp.astype(np.float64)
     with _checks.overflow_raised_later():  # a step that overflows is not taken
         biases = pruned.mlp.replace(pruned.mlp.weights, _minimize(change, start).biases).astype(pruned.mlp.dtype)
     better = change.value(biases.astype(np.float64)) <= change.value(start)
     return Pruned(biases if better else pruned.mlp, pruned.masks)
+
+
+def same_architecture(name: str, network: MLP, mlp: MLP) -> None:
+    """Raise unless a network has the sizes and activations of mlp."""
+    _checks.instance(name, network, MLP)
+    given = (network.sizes, network.activation, network.output_activation)
+    expected = (mlp.sizes, mlp.activation, mlp.output_activation)
+    if given != expected:
+        raise ValueError(f"{name}: expected a network with sizes and activations {expected} as mlp, got {given}")
 
 
 def true_change(pruned_mlp: MLP, mlp: MLP, x: Samples, metric: Metric = "output") -> float:

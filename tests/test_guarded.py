@@ -1,0 +1,55 @@
+"""The guarded shifts: never worse than none, and never worse than the paper's (EC-5.10)."""
+
+from __future__ import annotations
+
+import networks
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+import ecprune_np as ec
+
+drawn_networks = networks.networks(max_layers=4, max_width=5, max_samples=20)
+
+
+@given(drawn_networks, st.floats(0, 1), st.sampled_from(networks.METRICS), st.booleans())
+def test_the_true_change_is_never_above_that_of_no_shift_nor_of_the_papers(drawn, sparsity, metric, weighted):
+    """EC-5.10, by forward passes alone."""
+    if drawn.mlp.output_activation == "sigmoid" and metric not in ("output", "mse"):
+        metric = "output"
+    x = networks.batch(drawn, metric, weighted)
+    scores = ec.elimination_compensation(drawn.mlp, x, metric)
+    change = {}
+    for compensation in (None, "independent", "guarded"):
+        options = {"x": x, "metric": metric} if compensation == "guarded" else {}
+        pruned = ec.prune(drawn.mlp, scores, sparsity, compensation=compensation, **options)
+        change[compensation] = ec.oracle.true_change(pruned.mlp, drawn.mlp, x, metric)
+    assert change["guarded"] <= min(change[None], change["independent"]), change
+
+
+@given(drawn_networks, st.floats(0, 1))
+def test_each_layers_shifts_are_the_papers_times_one_factor(drawn, sparsity):
+    scores = ec.elimination_compensation(drawn.mlp, drawn.x)
+    full = ec.prune(drawn.mlp, scores, sparsity).mlp
+    guarded = ec.prune(drawn.mlp, scores, sparsity, compensation="guarded", x=drawn.x).mlp
+    for b, whole, held in zip(drawn.mlp.biases, full.biases, guarded.biases):
+        shift, kept = whole - b, held - b
+        largest = np.argmax(np.abs(shift))
+        t = kept[largest] / shift[largest] if shift[largest] else 0.0
+        assert -1e-12 <= t <= 1 + 1e-12
+        np.testing.assert_allclose(kept, t * shift, atol=1e-12 * (1 + np.abs(b).max()))
+
+
+def test_where_the_shifts_switch_neurons_on_they_are_held_back():
+    """A relu that few samples switch on, and that the paper's shift would switch on for all."""
+    rng = np.random.default_rng(0)
+    x = np.column_stack([rng.random(200) * 10, np.where(rng.random(200) < 0.1, 20.0, 0.0)])
+    mlp = ec.MLP([[[1.0, 1.0]], [[1.0]]], [[-15.0], [0.0]], "relu")
+    scores = ec.Scores([[[0.0, 1.0]], [[2.0]]], ec.elimination_compensation(mlp, x).bias_shift)
+    change = {
+        compensation: ec.oracle.true_change(
+            ec.prune(mlp, scores, 1 / 3, compensation=compensation, x=x if compensation else None).mlp, mlp, x
+        )
+        for compensation in (None, "guarded")
+    }
+    assert change["guarded"] <= change[None]

@@ -1,0 +1,201 @@
+"""Rows against the dense network: the least-squares problem solved by other routes (EC-5.9)."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import networks
+import numpy as np
+import pytest
+import scipy.linalg
+from hypothesis import given
+from hypothesis import strategies as st
+
+import ecprune_np as ec
+from ecprune_np.pruning import row
+from ecprune_np.pruning.row import refit_rows
+
+FRACTIONS = st.floats(0, 1)
+drawn_networks = networks.networks(max_layers=3, max_width=4, max_samples=15)
+
+
+def masks_of(drawn, fraction):
+    rng = np.random.default_rng(drawn.seed)
+    return tuple(rng.random(w.shape) >= fraction for w in drawn.mlp.weights)
+
+
+def sensitivities(mlp, x):
+    """s_i of every neuron (N, n_l), by complex steps of the outputs."""
+    return [np.sum(g**2, axis=0) for g in ec.pullback(mlp, ec.forward(mlp, x), unit_cotangents(mlp, x))]
+
+
+def unit_cotangents(mlp, x):
+    return np.broadcast_to(np.eye(mlp.sizes[-1])[:, np.newaxis], (mlp.sizes[-1], len(x), mlp.sizes[-1]))
+
+
+def rows_by_lstsq(mlp, masks, target, x, weight, epsilon, ridge):
+    """The same network by scipy's least squares on the weighted rows, neuron by neuron, with the ridge as rows."""
+    p = weight / weight.sum()
+    s_of, z_of = sensitivities(mlp, x), ec.forward(target, x).preactivations
+    repaired = mlp.replace([w * m for w, m in zip(mlp.weights, masks)], mlp.biases)
+    for l, mask in enumerate(masks):
+        a, s = ec.forward(repaired, x).inputs[l], s_of[l]
+        weights, biases = [w.copy() for w in repaired.weights], [b.copy() for b in repaired.biases]
+        for i, kept in enumerate(mask):
+            S = p @ s[:, i]
+            root = np.sqrt(p * ((s[:, i] / S if S > 0 else 0) + epsilon))[:, np.newaxis]
+            lacking = z_of[l][:, i] - a @ weights[l][i] - biases[l][i]
+            share = root[:, 0] ** 2 / np.sum(root**2)
+            mean = share @ a[:, kept]
+            constant = np.ptp(a[:, kept], axis=0) <= 1e-12 * np.abs(mean)  # has nothing to say, its rounding neither
+            centred = root * np.where(constant, 0, a[:, kept] - mean)
+            penalty = np.sqrt(ridge * np.sum(centred**2) / max(kept.sum(), 1)) * np.eye(kept.sum())
+            right = np.append(root[:, 0] * (lacking - share @ lacking), np.zeros(kept.sum()))
+            change = scipy.linalg.lstsq(np.concatenate([centred, penalty]), right)[0]
+            change = np.append(change, share @ (lacking - a[:, kept] @ change))
+            weights[l][i, kept] += change[:-1]
+            biases[l][i] += change[-1]
+        repaired = repaired.replace(weights, biases)
+    return repaired
+
+
+@given(drawn_networks, FRACTIONS, st.sampled_from([0.03, 1.0]), st.booleans())
+def test_rows_are_the_least_squares_of_an_independent_route(drawn, fraction, epsilon, weighted):
+    """EC-5.9: with a ridge that makes the solution unique, in all layers one after the other."""
+    masks = masks_of(drawn, fraction)
+    weight = drawn.sample_weight if weighted else np.ones(len(drawn.x))
+    x = ec.Batch(drawn.x, weight) if weighted else drawn.x
+    ours = refit_rows(drawn.mlp, masks, drawn.mlp, x, epsilon=epsilon, ridge=1e-3)
+    theirs = rows_by_lstsq(drawn.mlp, masks, drawn.mlp, drawn.x, weight, epsilon, 1e-3)
+    for name in ("weights", "biases"):
+        for l, (got, expected) in enumerate(zip(getattr(ours, name), getattr(theirs, name))):
+            scale = 1 + np.abs(expected).max()
+            assert np.abs(got - expected).max() <= 1e-7 * scale, (name, l, np.abs(got - expected).max())
+
+
+@given(drawn_networks, FRACTIONS)
+def test_both_routes_to_a_row_are_one(drawn, fraction):
+    """Cholesky of sums over the samples, and QR of the rows, which takes over where that is ill-conditioned."""
+    masks = masks_of(drawn, fraction)
+    by_sums = refit_rows(drawn.mlp, masks, drawn.mlp, drawn.x, ridge=1e-2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(row, "CONDITION", 1e-300)
+        by_rows = refit_rows(drawn.mlp, masks, drawn.mlp, drawn.x, ridge=1e-2)
+    for got, expected in zip((*by_sums.weights, *by_sums.biases), (*by_rows.weights, *by_rows.biases)):
+        np.testing.assert_allclose(got, expected, rtol=1e-8, atol=1e-8 * (1 + np.abs(expected).max()))
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_without_ridge_and_epsilon_the_first_layer_is_the_row_surgeons(seed):
+    """EC-5.9, EC-6.3: `obc_update` of the first layer that loses weights, where the solution is unique."""
+    drawn = networks.make([4, 3, 2], "tanh", n_samples=60, seed=seed)
+    rng = np.random.default_rng(seed)
+    masks = (rng.random((3, 4)) < 0.6, np.ones((2, 3), bool))
+    ours = refit_rows(drawn.mlp, masks, drawn.mlp, drawn.x, epsilon=0, ridge=0)
+    theirs = ec.obc_update(drawn.mlp, drawn.x, masks).mlp
+    scale = np.abs(theirs.weights[0]).max()
+    np.testing.assert_allclose(ours.weights[0], theirs.weights[0], atol=1e-7 * scale)
+    np.testing.assert_allclose(ours.biases[0], theirs.biases[0], atol=1e-7 * scale)
+
+
+def test_a_row_by_hand_in_rationals():
+    """One linear neuron, w = (1, 2), b = 0, the second weight gone: the normal equations solved in fractions."""
+    mlp, x = ec.MLP([[[1, 2]]], [[0]]), [(0, 1), (1, 2), (2, 2)]
+    # minimise Σ (w a + b − (a + 2 c))² over the samples (a, c): slope and intercept of 2, 5, 6 against 0, 1, 2
+    mean_a, mean_z = Fraction(3, 3), Fraction(13, 3)
+    slope = sum((a - mean_a) * (a + 2 * c - mean_z) for a, c in x) / sum((a - mean_a) ** 2 for a, _ in x)
+    refitted = refit_rows(mlp, (np.array([[True, False]]),), mlp, x, ridge=0)
+    assert slope == 2
+    np.testing.assert_allclose(refitted.weights[0], [[float(slope), 0]], atol=1e-14)
+    np.testing.assert_allclose(refitted.biases[0], [float(mean_z - slope * mean_a)], atol=1e-14)
+
+
+@given(drawn_networks)
+def test_nothing_removed_nothing_moved(drawn):
+    masks = tuple(np.ones(w.shape, bool) for w in drawn.mlp.weights)
+    refitted = refit_rows(drawn.mlp, masks, drawn.mlp, drawn.x)
+    for got, given_ in zip((*refitted.weights, *refitted.biases), (*drawn.mlp.weights, *drawn.mlp.biases)):
+        np.testing.assert_array_equal(got, given_)
+
+
+@given(drawn_networks, FRACTIONS)
+def test_removed_weights_stay_zero_and_the_dtype_stays(drawn, fraction):
+    mlp, x = drawn.mlp.astype(np.float32), drawn.x.astype(np.float32)
+    scores = ec.elimination_compensation(mlp, x)
+    pruned = ec.prune(mlp, scores, fraction, compensation="row", x=x)
+    assert pruned.mlp.dtype == np.float32
+    assert all((w[~m] == 0).all() for w, m in zip(pruned.mlp.weights, pruned.masks))
+    assert sum(int((~m).sum()) for m in pruned.masks) == round(fraction * mlp.n_weights)
+
+
+def test_batches_and_groups_of_neurons_change_nothing_but_rounding(monkeypatch):
+    drawn = networks.make([6, 8, 5, 3], "relu", n_samples=50, seed=4)
+    masks = masks_of(drawn, 0.4)
+    whole = refit_rows(drawn.mlp, masks, drawn.mlp, ec.Batch(drawn.x, drawn.sample_weight))
+    monkeypatch.setattr(row, "GRAM_BYTES", 400)
+    parts = [ec.Batch(drawn.x[k : k + 7], drawn.sample_weight[k : k + 7]) for k in range(0, 50, 7)]
+    in_parts = refit_rows(drawn.mlp, masks, drawn.mlp, parts)
+    for got, expected in zip((*in_parts.weights, *in_parts.biases), (*whole.weights, *whole.biases)):
+        np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-8)
+
+
+def test_each_layer_repairs_what_the_layers_before_it_did():
+    """The last layer's inputs are those of the repaired network: against the dense ones it does worse."""
+    drawn = networks.make([8, 12, 4], "relu", n_samples=200, seed=1)
+    masks = (masks_of(drawn, 0.6)[0], np.ones((4, 12), bool))
+    repaired = refit_rows(drawn.mlp, masks, drawn.mlp, drawn.x)
+    last = drawn.mlp.weights[1], drawn.mlp.biases[1]
+    only_first = repaired.replace([repaired.weights[0], last[0]], [repaired.biases[0], last[1]])
+    change = ec.oracle.true_change
+    assert change(repaired, drawn.mlp, drawn.x) < 0.9 * change(only_first, drawn.mlp, drawn.x)
+
+
+@pytest.mark.parametrize("compensation", ["row", "guarded", "refit"])
+def test_iterating_aims_at_the_first_network_or_the_one_that_is_named(compensation):
+    drawn = networks.make([6, 8, 3], "tanh", n_samples=60, seed=3)
+    aims = {"refit_rows": [], "guarded_biases": [], "refit_biases": []}
+    other = networks.make([6, 8, 3], "tanh", seed=9).mlp
+    from ecprune_np.pruning import one_shot
+
+    def watch(name, place):
+        original = getattr(one_shot, name)
+
+        def watched(*arguments):
+            aims[name].append(arguments[place])
+            return original(*arguments)
+
+        return watched
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name, place in (("refit_rows", 2), ("guarded_biases", 2), ("refit_biases", 1)):
+            patch.setattr(one_shot, name, watch(name, place))
+        for target in (None, other):
+            ec.prune_iteratively(drawn.mlp, drawn.x, 0.5, steps=3, compensation=compensation, target=target)
+    seen = [aim for found in aims.values() for aim in found]
+    assert len(seen) == 6
+    assert all(aim is drawn.mlp for aim in seen[:3])
+    assert all(aim is other for aim in seen[3:])
+
+
+@pytest.mark.parametrize("compensation", [None, "independent", "guarded", "joint", "row", "refit"])
+@pytest.mark.parametrize("metric", ["output", "fisher"])
+def test_iterating_composes_with_every_compensation(compensation, metric):
+    drawn = networks.make([6, 8, 3], "relu", n_samples=60, seed=3)
+    pruned = ec.prune_iteratively(drawn.mlp, drawn.x, 0.6, steps=3, metric=metric, compensation=compensation)
+    assert sum(int((~m).sum()) for m in pruned.masks) == round(0.6 * drawn.mlp.n_weights)
+    assert all((w[~m] == 0).all() for w, m in zip(pruned.mlp.weights, pruned.masks))
+
+
+def test_a_target_is_refused_where_nothing_would_come_of_it_or_it_does_not_fit():
+    drawn = networks.make([4, 3, 2], "tanh", seed=0)
+    scores = ec.elimination_compensation(drawn.mlp, drawn.x)
+    for compensation, x in ((None, None), ("independent", None), ("joint", drawn.x)):
+        with pytest.raises(ValueError, match=r"^target: expected none, for it has no effect"):
+            ec.prune(drawn.mlp, scores, 0.5, compensation=compensation, x=x, target=drawn.mlp)
+    with pytest.raises(ValueError, match=r"^target: expected none, for it has no effect"):
+        ec.prune_iteratively(drawn.mlp, drawn.x, 0.5, target=drawn.mlp)
+    other = networks.make([4, 5, 2], "tanh", seed=0).mlp
+    with pytest.raises(ValueError, match=r"^target: expected a network with sizes and activations"):
+        ec.prune(drawn.mlp, scores, 0.5, compensation="row", x=drawn.x, target=other)
+    with pytest.raises(TypeError, match=r"^x: expected what can be read again"):
+        ec.prune(drawn.mlp, scores, 0.5, compensation="row", x=iter([drawn.x]))
