@@ -109,7 +109,7 @@ def check(chosen: tuple[Equation, ...], source: Path = SOURCE) -> tuple[str, lis
             failed.append(f"{e.label}: there is no {name} in {file}")
         elif e.label not in labels(citing[file][name]):
             failed.append(f"{e.label}: not cited by {name} in {file}")
-    return f"{cited}, tests {len(tests)} times; pages name {len(uncited)} more", failed
+    return f"{cited}, tests {len(tests)} times, pages {len(uncited)}", failed
 
 
 def _docstring(place: str) -> str | None:

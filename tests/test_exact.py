@@ -254,7 +254,9 @@ def test_a_saturated_unit_keeps_its_digits() -> None:
     mlp = ec.MLP([[[1.0]], [[1.0]]], [[100.0], [0.0]], "tanh")
     a = -2 * np.exp(-2 * np.array([99.0, 101.0]))
     assert exact(mlp, [[-1.0], [1.0]]).importance[1].item() == pytest.approx(a.var(), rel=1e-13)
-    assert exact(mlp, [[-1.0], [1.0]], digits=400).importance[1] == exact(mlp, [[-1.0], [1.0]]).importance[1]
+    for sign in (1, -1):  # and a relu behind two of them is on the right side of its kink
+        behind = ec.MLP([[[1.0], [1.0]], [[sign, -sign]], [[1.0]]], [[101.0, 100.0], [0.0], [0.0]], ["tanh", "relu"])
+        assert exact(behind, [[0.0]]).sensitivity[1].item() == (sign > 0)
 
 
 @needs_mpmath

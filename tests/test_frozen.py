@@ -38,6 +38,7 @@ OBJECTS: list[Any] = [
     SCORES,
     ec.oracle.finite_differences(D.mlp, D.x[:2]),
     ec.oracle.nonlinear(D.mlp, D.x[:2]),
+    ec.oracle.exact(ec.MLP([[[1.0, 2.0]]], [[0.5]]), D.x[:2, :2]),  # in rationals, which need no extra
     PRUNED,
     PRUNED.to_sparse(),
     ec.oracle.certify(D.mlp.astype(np.float32), D.x),

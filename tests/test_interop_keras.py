@@ -223,7 +223,7 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
     ),
     "norm before flatten": (
         lambda k: sequential(k, k.layers.BatchNormalization(), k.layers.Flatten(), k.layers.Dense(3), shape=(2, 2)),
-        "scales 2 numbers, where layer dense.* takes 4; expected it next to a Linear",
+        r"scales and shifts by \(2,\) and \(2,\); expected \(4,\), next to a Linear",
     ),
     "activation": (
         lambda k: sequential(k, k.layers.Dense(3, "selu")),

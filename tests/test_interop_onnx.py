@@ -191,6 +191,10 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: model([GEMM], W | {"b": f(4)}, outputs=["h"]),
         r"node gemm \(Gemm\) adds an array of shape \(4,\)",
     ),
+    "sum": (
+        lambda: model([GEMM, node("Add", ["h", "c"], ["y"])], W | {"c": f(3)}),
+        r"by \(\) and \(3,\); expected \(5,\)",
+    ),
     "transposed": (
         lambda: model([node("Gemm", ["x", "W"], ["y"], transA=1)], W),
         r"node y \(Gemm\) with {'transA': 1} is",

@@ -143,5 +143,7 @@ def test_what_the_format_does_not_have_is_named(tmp_path: Path) -> None:
         ValueError, match=r"network: a safetensors file holds no \w+; write network\.astype\(np\.float64\)"
     ):
         to_safetensors(MLP.astype(np.longdouble), tmp_path / "file")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(ValueError, match="file: no such file"):
         from_safetensors(tmp_path / "file")
+    with pytest.raises(TypeError, match="file: expected the path of a file, got int"):
+        from_safetensors(3)  # type: ignore[arg-type]

@@ -568,6 +568,8 @@ def test_what_cannot_be_written_is_named() -> None:
             to_torch(pruned, module)
     mlp = pruned.mlp.replace(pruned.mlp.weights, [0 * b for b in pruned.mlp.biases])
     assert_computes(outputs(to_torch(mlp, Unbiased()), samples(mlp)), mlp, samples(mlp), "float32")
+    with pytest.raises(TypeError, match="masks: expected bool, got str"):
+        to_torch(pruned, plain(), masks="yes")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"0\.weight: the network's values are too large for torch\.float16"):
         to_torch(pruned.mlp.replace([1e6 * w for w in pruned.mlp.weights], pruned.mlp.biases), plain().half())
 

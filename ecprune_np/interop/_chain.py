@@ -93,10 +93,8 @@ def folded(argument: str, steps: Sequence[Step]) -> MLP:
         if isinstance(step, Linear):
             w, b = _wide(step.weight), _wide(step.bias)
             for scale in reversed(waiting):
-                if scale.factor.size not in (1, w.shape[1]) or scale.shift.size not in (1, w.shape[1]):
-                    found = f"{scale.factor.size} numbers, where layer {step.name} takes {w.shape[1]}"
-                    raise ValueError(f"{argument}: layer {scale.name} scales {found}; expected it next to a Linear")
-                w, b = w * scale.factor, b + w @ np.broadcast_to(scale.shift, w.shape[1])
+                factor, shift = _per_neuron(argument, scale, w.shape[1])
+                w, b = w * factor, b + w @ shift
             weights.append(w.astype(step.weight.dtype))
             biases.append(b.astype(step.weight.dtype))
             names.append(None)
@@ -105,9 +103,9 @@ def folded(argument: str, steps: Sequence[Step]) -> MLP:
             if not names or names[-1] is not None or waiting:
                 waiting.append(step)
             else:
-                w, factor = weights[-1], np.broadcast_to(step.factor, biases[-1].shape)
+                w, (factor, shift) = weights[-1], _per_neuron(argument, step, len(weights[-1]))
                 weights[-1] = (factor[:, None] * w).astype(w.dtype)
-                biases[-1] = (factor * biases[-1] + step.shift).astype(w.dtype)
+                biases[-1] = (factor * biases[-1] + shift).astype(w.dtype)
         elif isinstance(step, Nonlinear):
             if not names or names[-1] is not None or waiting:
                 expected = "expected one activation after each Linear"
@@ -185,6 +183,16 @@ def own_outputs(argument: str, run: Callable[[Array], Array], x: Array) -> Array
         raise ValueError(
             f"{argument}: its own forward pass fails on samples of shape {x.shape}: {type(error).__name__}: {error}"
         ) from error
+
+
+def _per_neuron(argument: str, scale: Scale, n: int) -> tuple[Array, Array]:
+    """Factor and shift, each of which may be one number, for n neurons."""
+    if {np.size(scale.factor), np.size(scale.shift)} - {1, n}:
+        shapes = f"{np.shape(scale.factor)} and {np.shape(scale.shift)}"
+        raise ValueError(
+            f"{argument}: layer {scale.name} scales and shifts by {shapes}; expected ({n},), next to a Linear"
+        )
+    return np.broadcast_to(scale.factor, n), np.broadcast_to(scale.shift, n)
 
 
 def _wide(array: Array) -> Array:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import _checks
 from .._types import Array, Masks
 from ..activations import ACTIVATIONS
 from ..mlp import MLP
@@ -56,7 +57,7 @@ def by_value(name: str, value: Any, kinds: str = "fiu") -> Array:
 
 def like(name: str, old: Any, array: Array) -> Any:
     """`array` as what `old` is: a tensor or an array of its library, dtype and device."""
-    with np.errstate(over="ignore"):  # raised below
+    with _checks.overflow_raised_later():
         if is_a(old, "torch", "Tensor"):
             new = old.detach().new_tensor(array)
         elif is_a(old, "jax", "Array"):

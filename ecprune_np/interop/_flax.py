@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import _checks
 from .._types import ActivationName, Array
 from ..mlp import MLP
 from ..pruning import Pruned
@@ -104,6 +105,7 @@ def to_flax(network: Pruned | MLP, params: Mapping[Any, Any] | None = None, mask
            [0.]]), 'bias': array([1.])}}}
     """
     mlp, kept = parts(network)
+    _checks.instance("masks", masks, bool)
     if params is None:
         layers = {f"Dense_{l}": {"kernel": w.T, "bias": b} for l, (w, b) in enumerate(zip(mlp.weights, mlp.biases))}
         params = {"params": layers}
@@ -131,7 +133,8 @@ def _layers(params: Any) -> dict[str, dict[str, Any]]:
         others = ", ".join(repr(name) for name in params if name != "params")
         raise ValueError(f"params: there is {others} beside 'params', as of a normalisation; expected 'params' alone")
     layers: dict[str, dict[str, Any]] = {}
-    for path, leaf in _leaves(params.get("params", params), ""):
+    inside = params.get("params")
+    for path, leaf in _leaves(inside if isinstance(inside, Mapping) else params, ""):
         parent, _, name = path.rpartition(".")
         if name not in ("kernel", "bias"):
             raise ValueError(f"params: {path!r} belongs to {REFUSED.get(name, 'something else than a Dense layer')}")

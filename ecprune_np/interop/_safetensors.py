@@ -60,7 +60,7 @@ def from_safetensors(
     >>> ec.interop.from_safetensors("network.safetensors")
     MLP(4-3-2, 'relu', 'identity', float64)
     """
-    path = Path(file)
+    path = _checks.path("file", file)
     tensors, metadata = _read(path)
     entries = read_state(str(path), tensors)
     if metadata.get("format") == FORMAT:
@@ -70,7 +70,7 @@ def from_safetensors(
             raise ValueError(f"{path}: expected a network as it was written, got one with other values")
         *hidden, last = metadata["activations"].split()
         return from_state(entries, hidden or "identity", last)
-    return from_state(entries, named(str(path), activation, len(entries)), output_activation or "identity")
+    return from_state(entries, named(str(path), activation, len(entries)), output_activation)
 
 
 def to_safetensors(network: Pruned | MLP, file: File) -> None:
@@ -127,9 +127,10 @@ def _checksum(activations: str, arrays: Mapping[str, Array]) -> str:
 
 def _read(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
     """The tensors and the metadata; raises ValueError that names the file and says what is wrong with it."""
-    data = path.read_bytes()
     try:
-        return _tensors(data)
+        return _tensors(path.read_bytes())
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file") from None
     except _Damaged as error:
         raise ValueError(f"{path}: expected a safetensors file: {error}") from None
 

@@ -73,9 +73,10 @@ def read_state(argument: str, state: Mapping[str, Any]) -> list[Entry]:
 
 
 def from_state(entries: Sequence[Entry], activation: Any, output_activation: Any) -> MLP:
-    """The network of a state dict's layers."""
+    """The network of a state dict's layers; without an activation of the outputs it is the identity."""
     biases = [np.zeros_like(e.weight[:, 0]) if e.bias is None else e.bias for e in entries]
-    return MLP([e.weight for e in entries], biases, activation, output_activation)
+    last: Any = "identity" if output_activation is None else output_activation
+    return MLP([e.weight for e in entries], biases, activation, last)
 
 
 def write_state(argument: str, state: Mapping[str, Any], mlp: MLP, kept: Masks) -> tuple[Any, list[Any]]:

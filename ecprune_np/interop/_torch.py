@@ -64,7 +64,7 @@ def from_torch(
     if isinstance(module, Mapping):
         entries = read_state("module", module)
         activation = named("a state dict", activation, len(entries))
-        return from_state(entries, activation, output_activation or "identity")
+        return from_state(entries, activation, output_activation)
     if is_a(module, "keras", "Model"):  # a torch.nn.Module too, where Keras is on PyTorch
         raise TypeError("module: is a Keras model; hand it over to from_keras")
     if not is_a(module, "torch.nn", "Module"):

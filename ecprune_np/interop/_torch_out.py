@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import _checks
 from .._types import Array, Mask
 from ..mlp import MLP
 from ..pruning import Pruned
@@ -59,6 +60,7 @@ def to_torch(network: Pruned | MLP, module: Any, masks: bool = False) -> Any:
     {'weight': array([[2., 0.]], dtype=float32), 'bias': array([1.], dtype=float32)}
     """
     mlp, kept = parts(network)
+    _checks.instance("masks", masks, bool)
     if isinstance(module, Mapping):
         written, new_masks = write_state("module", module, mlp, kept)
         return (written, new_masks) if masks else written

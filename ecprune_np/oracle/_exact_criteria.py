@@ -210,7 +210,7 @@ def obs(R: Any, p: Pass) -> list[Array]:
     factors = p.probability[:, np.newaxis] * p.factors
     squares = squared_distances(R, np.concatenate(blocks, axis=1), factors.ravel())
     ends = np.cumsum([block.shape[1] for block in blocks])
-    parts = np.split(squares, ends[:-1])[::2]
+    parts = np.split(squares, ends)[::2]
     return [w**2 * part.reshape(w.shape) for w, part in zip(p.weights, parts)]
 
 
