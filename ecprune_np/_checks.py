@@ -162,8 +162,9 @@ def float_type(name: str, value: Any) -> np.dtype[Any]:
 
 def path(name: str, value: Any) -> Path:
     """`value` as the path of a file."""
-    if not isinstance(value, (str, os.PathLike)):
-        raise TypeError(f"{name}: expected the path of a file, got {type(value).__name__}")
+    if not isinstance(value, (str, os.PathLike)) or "\0" in str(value):
+        came = repr(value) if isinstance(value, str) else type(value).__name__
+        raise TypeError(f"{name}: expected the path of a file, got {came}")
     return Path(value)
 
 

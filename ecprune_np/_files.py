@@ -18,6 +18,7 @@ from . import _checks
 from ._types import Array, File
 
 VERSION = 2  # of the format; 1 did not say what a file holds
+KINDS = ("MLP", "Pruned", "SparseMLP", "Moments", "Scores")
 DEFLATE_RATIO = 1032  # no byte of a compressed file becomes more bytes than these
 
 
@@ -60,15 +61,17 @@ def load_arrays(file: File) -> dict[str, Array]:
             members = archive.infolist()
             if len(members) != _announced_members(data):  # zipfile does not compare them
                 raise _Damaged("it has lost some of its arrays")
+            if sum(member.file_size for member in members) > DEFLATE_RATIO * len(data):
+                raise _Damaged("its arrays are announced with more bytes than the file can hold")
             for member in members:
                 name = member.filename.removesuffix(".npy")
-                if name == member.filename or name in arrays:
+                if name == member.filename or name in arrays or not name.isprintable():
                     raise _Damaged(f"{member.filename!r} is no array, or there twice")
-                if member.file_size > DEFLATE_RATIO * len(data):
-                    raise _Damaged(f"{name} is announced with more bytes than the file can hold")
+                if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # the others have no bound
+                    raise _Damaged(f"{name} is compressed in another way than NumPy's")
                 arrays[name] = _array(name, archive.read(member))
     except Exception as error:  # zipfile and zlib have many ways to say that a file is damaged
-        why = str(error) if isinstance(error, _Damaged) else "it is damaged, or of another kind"
+        why = str(error) if isinstance(error, _Damaged) else "it is damaged, of another kind, or larger than memory"
         raise ValueError(f"{path}: expected an .npz file of plain arrays: {why}") from error
     return arrays
 
@@ -87,15 +90,32 @@ def load_object(file: File, *kinds: str) -> dict[str, Array]:
         raise ValueError(f"{file}: expected a file of {' or '.join(kinds)}, got {came}")
     version = arrays.pop("version", np.array(VERSION))
     if version.shape != () or version.dtype.kind not in "iu" or not 1 <= version <= VERSION:
-        raise ValueError(f"{file}: expected version 1 to {VERSION} of the format, got {version}")
+        came = f"an array {version.shape}" if version.shape else repr(version.tolist())
+        raise ValueError(f"{file}: expected version 1 to {VERSION} of the format, got {came}")
     arrays.pop("kind", None)
     return arrays
+
+
+@contextmanager
+def naming(file: File) -> Iterator[None]:
+    """What is wrong with the arrays of a file, or too large for memory, is a ValueError that names the file."""
+    try:
+        yield
+    except (TypeError, ValueError, MemoryError) as error:
+        raise ValueError(f"{file}: {error}") from error
+
+
+def text(name: str, array: Array) -> str:
+    """A text that a file holds as an array."""
+    if array.shape != () or array.dtype.kind != "U":
+        raise ValueError(f"{name}: expected a text, got {array.dtype} of shape {array.shape}")
+    return str(array)
 
 
 def kind_of(arrays: Mapping[str, Array]) -> str | None:
     """What a file says that it is; one that does not say so is of version 0.1, or made by hand, and is recognised."""
     if "kind" in arrays:
-        return str(arrays["kind"])
+        return next((kind for kind in KINDS if arrays["kind"].shape == () and arrays["kind"] == kind), None)
     known = {"weights_0": "MLP", "kept_0": "SparseMLP", "variance_0": "Moments"}
     return next((kind for name, kind in known.items() if name in arrays), None)
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from . import _checks
 from ._types import Array, Mask
-from .batch import Batch, Samples, batch_weights, each_batch, numbered
+from .batch import Batch, Samples, batch_weights, each_batch, is_stream, numbered
 from .losses import check_logits, class_logits, targets, two_classes
 from .mlp import MLP, forward
 
@@ -42,7 +42,8 @@ def accuracy(mlp: MLP, x: Samples) -> float:
     _checks.instance("mlp", mlp, MLP)
     check_logits("accuracy", mlp)
     right = total = 0.0
-    for hits, weight in numbered(_hits(mlp, batch) for batch in each_batch(x)):
+    of_batches = (_hits(mlp, batch) for batch in each_batch(x))
+    for hits, weight in numbered(of_batches) if is_stream(x) else of_batches:
         right, total = right + float(weight[hits].sum()), total + float(weight.sum())
     if total == 0:
         raise ValueError("sample_weight: expected a positive, finite sum, got 0.0")

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _checks
-from ._files import count_layers, load_object, save_object
+from ._files import count_layers, load_object, naming, save_object
 from ._frozen import Frozen
 from ._types import ActivationName, Array, File
 from .activations import ACTIVATIONS, Activation, hidden_names, layer_names
@@ -251,10 +251,8 @@ class MLP(Frozen):
         weights, biases = ([arrays[f"{name}_{l}"] for l in range(n_layers)] for name in ("weights", "biases"))
         hidden = arrays["activation"].tolist() if activation is None else activation
         output = stored_output.tolist() if output_activation is None else output_activation
-        try:
+        with naming(file):
             return cls(weights, biases, hidden, output)
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"{file}: {error}") from error
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _checks
-from ._files import count_layers, load_object, save_object
+from ._files import count_layers, load_object, naming, save_object
 from ._frozen import Frozen
 from ._types import ActivationName, Array, File, Mask, Masks
 from .activations import ACTIVATIONS, layer_names
@@ -143,24 +144,22 @@ def load_packed(file: File, *kinds: str) -> tuple[MLP, Masks]:
     arrays = load_object(file, *kinds)
     n_layers = count_layers(file, arrays, ("shape", "mask", "kept", "biases"), ("activation", "output_activation"))
     weights, masks = [], []
-    for l in range(n_layers):
-        shape, bits, kept = (arrays[f"{kind}_{l}"] for kind in ("shape", "mask", "kept"))
-        size = int(np.prod(shape)) if shape.shape == (2,) and shape.dtype.kind == "i" and (shape > 0).all() else -1
-        if bits.dtype != np.uint8 or bits.size != -(-size // 8):
-            raise ValueError(f"{file}: expected shape_{l} and the bits of that many weights in mask_{l}")
-        mask = np.unpackbits(bits, count=size).astype(bool)
-        if kept.shape != (mask.sum(),):
-            raise ValueError(f"{file}: expected {mask.sum()} values in kept_{l}, got shape {kept.shape}")
-        w = np.zeros(size, kept.dtype)
-        w[mask] = kept
-        weights.append(w.reshape(shape))
-        masks.append(mask.reshape(shape))
-    biases = [arrays[f"biases_{l}"] for l in range(n_layers)]
-    activation, output_activation = (arrays[name].tolist() for name in ("activation", "output_activation"))
-    try:
+    with naming(file):
+        for l in range(n_layers):
+            shape, bits, kept = (arrays[f"{kind}_{l}"] for kind in ("shape", "mask", "kept"))
+            size = math.prod(shape.tolist()) if shape.shape == (2,) and shape.dtype.kind == "i" else -1
+            if bits.dtype != np.uint8 or bits.shape != (-(-size // 8),) or (shape <= 0).any():
+                raise ValueError(f"expected shape_{l} and the bits of that many weights in mask_{l}")
+            mask = np.unpackbits(bits, count=size).astype(bool)
+            if kept.shape != (mask.sum(),):
+                raise ValueError(f"expected {mask.sum()} values in kept_{l}, got shape {kept.shape}")
+            w = np.zeros(size, kept.dtype)
+            w[mask] = kept
+            weights.append(w.reshape(shape))
+            masks.append(mask.reshape(shape))
+        biases = [arrays[f"biases_{l}"] for l in range(n_layers)]
+        activation, output_activation = (arrays[name].tolist() for name in ("activation", "output_activation"))
         return MLP(weights, biases, activation, output_activation), tuple(masks)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{file}: {error}") from error
 
 
 def size_beside_dense(file: File, dense: MLP) -> str:

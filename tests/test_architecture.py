@@ -59,6 +59,7 @@ ORDER = [
     "error_analysis",
     "oracle._common",
     "oracle._exact_arithmetic",
+    "oracle._exact_activations",
     "oracle._exact_network",
     "oracle._exact",
     "oracle._exact_distances",

@@ -71,6 +71,8 @@ ONCE: dict[str, Callable[[Any, Any], list[Any]]] = {  # functions (x, metric) th
 }
 AGAIN: dict[str, Callable[[Any, Any], list[Any]]] = {  # those that read it more than once
     "prune_iteratively": lambda x, m: network_arrays(ec.prune_iteratively(MLP, x, 0.5, steps=3, metric=m)),
+    "prune guarded": lambda x, m: network_arrays(pruned_with("guarded")(x, m)),
+    "prune row": lambda x, m: network_arrays(pruned_with("row")(x, m)),
     "prune refit": lambda x, m: refitted(x, m, pruned_with("refit")),
     "oracle.refit_biases": lambda x, m: refitted(x, m, lambda x, m: ec.oracle.refit_biases(PRUNED, MLP, x, m)),
 }
@@ -290,8 +292,32 @@ def test_the_batch_that_does_not_come_is_named(name: str) -> None:
 @pytest.mark.parametrize("name", FUNCTIONS)
 @pytest.mark.parametrize("nothing", [[], Loader([])], ids=["a list", "a loader"])
 def test_no_batch_at_all_is_an_error(name: str, nothing: Any) -> None:
-    with pytest.raises(ValueError, match="x: expected"):
+    with pytest.raises(ValueError, match="x: expected") as caught:
         FUNCTIONS[name](nothing, "cross_entropy")
+    assert type(caught.value) is ValueError  # and no batch's number
+
+
+@pytest.mark.parametrize("name", ONCE)
+def test_an_iterator_that_gives_nothing_is_told_alike(name: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        ONCE[name](iter([]), "cross_entropy")
+    assert type(caught.value) is ValueError
+    assert str(caught.value) == "x: expected samples, got 0 in all before the iterator ended"
+
+
+@pytest.mark.parametrize(
+    ("name", "bad", "message"),
+    [
+        (name, bad, message)
+        for name in FUNCTIONS
+        for bad, message in BAD[1:]  # values are read in their turn
+        if bad is not None and (name != UNTARGETED or not message.startswith("y:"))
+    ],
+)
+def test_what_is_no_stream_has_no_number(name: str, bad: Any, message: str) -> None:
+    with pytest.raises((TypeError, ValueError)) as caught:
+        FUNCTIONS[name](bad, "cross_entropy")
+    assert not isinstance(caught.value, ec.BatchError) and str(caught.value).startswith(message)
 
 
 NO_EFFECT: list[tuple[Callable[[], Any], str, str]] = [

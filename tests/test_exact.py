@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from networks import ACTIVATIONS, METRICS, Drawn, make, networks
 
 import ecprune_np as ec
 from ecprune_np.error_analysis.comparison import digits, relative_error
-from ecprune_np.oracle import _exact_arithmetic, exact, exact_criterion, exact_gradient, exact_masks
+from ecprune_np.oracle import _exact_activations, exact, exact_criterion, exact_gradient, exact_masks
 from ecprune_np.oracle._exact_arithmetic import Intervals, Rationals, Undecided, decided, nearest
 from ecprune_np.oracle._exact_distances import squared_distances
 
@@ -102,7 +103,7 @@ def test_ec_6_1_by_hand() -> None:
     mlp = ec.MLP([[[2, -1]]], [[0]])
     for name in ("obc", "obs"):
         assert exact_criterion(name, mlp, x).importance[0].tolist() == [[4, 0.5]]
-        dead = ec.MLP([[[2, -1]], [[0]]], [[0], [1]])
+        dead = ec.MLP([[[2, -1]], [[0]]], [[0], [1]], "relu")
         assert exact_criterion(name, dead, x).importance[0].tolist() == [[0, 0]]
     thirds = [[1 / 3, 1 / 3, 1], [0.1, 0.1, 5], [0.7, 0.7, 2], [0.3, 0.3, 2]]
     replaced = exact_criterion("obc", ec.MLP([[[1, 2, 1]]], [[0]]), thirds).importance[0][0]
@@ -163,11 +164,11 @@ def test_intervals_contain_the_activation_and_its_slope(name: str) -> None:
         }
         R = Intervals(40)
         for z in (-12.5, -3.0, -0.75, 0.125, 1.0, 6.0):
-            value, slope = _exact_arithmetic.ACTIVATIONS[name](R, R.number(z))
+            value, slope = _exact_activations.ACTIVATIONS[name](R, R.number(z))
             assert abs(mp.mpf(value.mid) - values[name](mp.mpf(z))) < 1e-38
             assert abs(mp.mpf(slope.mid) - mp.diff(values[name], mp.mpf(z))) < 1e-20
             assert value.delta < 1e-37 and slope.delta < 1e-37
-        value, slope = _exact_arithmetic.ACTIVATIONS[name](R, R.number(0))
+        value, slope = _exact_activations.ACTIVATIONS[name](R, R.number(0))
         assert abs(mp.mpf(value.mid) - values[name](mp.mpf(0))) < 1e-38
         assert name not in ("relu", "leaky_relu") or slope == R.number(0 if name == "relu" else 0.01)
 
@@ -177,7 +178,7 @@ def test_intervals_contain_the_activation_and_its_slope(name: str) -> None:
 @pytest.mark.parametrize("z", [-1e308, -1e7, -(2.0**20), -750.0, -1e-300, 1e-300, 750.0, 2.0**20, 1e7, 1e308])
 def test_no_argument_is_too_large_or_too_small(name: str, z: float) -> None:
     """Among the normal numbers float64 has the same digits."""
-    sigma = _exact_arithmetic.ACTIVATIONS[name]
+    sigma = _exact_activations.ACTIVATIONS[name]
     found = decided(lambda R: R.rounded(np.array(sigma(R, R.number(z))), np.float64), 50)
     fast = ec.ACTIVATIONS[name]
     with np.errstate(over="ignore", under="ignore"):
@@ -467,14 +468,17 @@ def test_every_other_way_agrees_on_drawn_networks(problem: tuple[Drawn, str]) ->
 @given(problems(max_layers=3, max_width=4, max_samples=8))
 @few
 def test_criteria_agree_on_drawn_networks(problem: tuple[Drawn, str]) -> None:
-    """EC-6.1, EC-6.3, EC-6.7: on the scale R of what nothing compensates."""
+    """EC-6.1, EC-6.3, EC-6.7: on the scale R of what nothing compensates; EC-6.8: rounded once, they are in order."""
     d, metric = problem
     x = samples(d, metric)
-    R = exact(d.mlp, x, metric).uncompensated
-    for name in ("obc", "obs"):
+    scores = exact(d.mlp, x, metric)
+    family = {name: exact_criterion(name, d.mlp, x, metric).importance for name in ("obs", "obc")}
+    for name, rights in family.items():
         values = getattr(ec.criteria, name)(d.mlp, x, metric).importance
-        for value, right, scale in zip(values, exact_criterion(name, d.mlp, x, metric).importance, R):
+        for value, right, scale in zip(values, rights, scores.uncompensated):
             assert float(relative_error(value, right, scale).max()) < 1e-10, name
+    for layer in zip(*family.values(), scores.importance, scores.uncompensated):
+        assert all((smaller <= larger).all() for smaller, larger in pairwise(layer))
     for value, right in zip(ec.criteria.wanda(d.mlp, x).importance, exact_criterion("wanda", d.mlp, x).importance):
         assert float(relative_error(value, right, right).max()) < 1e-13
 

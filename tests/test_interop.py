@@ -38,7 +38,7 @@ def test_a_list_of_layers_is_a_network(layers: list[Layer]) -> None:
 
 @pytest.mark.parametrize("name", ["float16", "bfloat16", ">f4", ">f8", "int64", "longdouble"])
 def test_an_array_is_read_by_value(name: str) -> None:
-    dtype: Any = pytest.importorskip("ml_dtypes").bfloat16 if name == "bfloat16" else name
+    dtype: Any = pytest.importorskip("ml_dtypes", reason="it comes with JAX").bfloat16 if name == "bfloat16" else name
     mlp = from_layers([(W.astype(dtype), None)])
     assert mlp.dtype.isnative
     assert (mlp.weights[0] == W).all()  # small integers are the same in each of them

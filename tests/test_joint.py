@@ -160,7 +160,9 @@ def test_compensations_that_need_samples_say_so():
     for compensation in ("joint", "refit"):
         with pytest.raises(ValueError, match=f'x: compensation "{compensation}" needs samples, got None'):
             ec.prune(drawn.mlp, scores, 0.5, compensation=compensation)
-    with pytest.raises(ValueError, match="compensation: expected one of independent, guarded, joint, row, refit, got 'best'"):
+    with pytest.raises(
+        ValueError, match="compensation: expected one of independent, guarded, joint, row, refit, got 'best'"
+    ):
         ec.prune(drawn.mlp, scores, 0.5, compensation="best")
 
 

@@ -234,8 +234,9 @@ def test_an_iterator_that_fails_says_where_and_can_be_resumed() -> None:
 
 
 def test_an_iterator_that_ends_early_is_named() -> None:
-    with pytest.raises(BatchError, match="x: expected samples, got 0 in all before the iterator ended, in batch 0"):
-        ec.collect_moments(D.mlp, iter([]))
+    for n_samples, words in ((None, "samples"), (20, "20")):
+        with pytest.raises(ValueError, match=f"x: expected {words}, got 0 in all before the iterator ended$"):
+            ec.collect_moments(D.mlp, iter([]), n_samples=n_samples)
     with pytest.raises(
         BatchError, match="x: expected 20, got 10 in all before the iterator ended, in batch 2"
     ) as caught:

@@ -12,7 +12,8 @@ from .._types import Array, Metric, MetricName
 from ..batch import Samples, gathered
 from ..mlp import MLP
 from ._common import LOSSES, Problem, _targets, linear_metric
-from ._exact_arithmetic import ACTIVATIONS, PIECEWISE_LINEAR, Arithmetic, each
+from ._exact_activations import ACTIVATIONS, PIECEWISE_LINEAR
+from ._exact_arithmetic import Arithmetic, each
 
 
 class Pass(NamedTuple):

@@ -11,7 +11,7 @@ from .._types import Array, Metric
 from ..batch import Samples, is_stream, numbered, repeatable
 from ..metrics import cotangents
 from ..mlp import MLP, Trace, forward, pullback
-from ..streaming.batches import batches_of
+from ..streaming.batches import Checked, batches_of
 from ..streaming.rows import samples_at_a_time, streamed_qr
 from .pruned import Pruned
 
@@ -123,12 +123,15 @@ class _Change:
 
     def residuals(self, mlp: MLP) -> Iterator[tuple[Array, Trace, Array, float]]:
         """Of each batch: the residuals, the trace of `mlp`, √weight c (R, N, K), and the sum of the weights."""
-        for batch in batches_of(self.mlp, self.x, self.metric, samples_at_a_time(self.mlp)):
+
+        def of(batch: Checked) -> tuple[Array, Trace, Array, float]:
             dense = self.mlp(batch.x)
             root = np.sqrt(batch.weight)[:, np.newaxis]
             c = cotangents(self.metric, dense, batch.y) * root
             trace = forward(mlp, batch.x)
-            yield np.einsum("rnk,nk->rn", c, trace.outputs - dense).ravel(), trace, c, float(batch.weight.sum())
+            return np.einsum("rnk,nk->rn", c, trace.outputs - dense).ravel(), trace, c, float(batch.weight.sum())
+
+        return map(of, batches_of(self.mlp, self.x, self.metric, samples_at_a_time(self.mlp)))
 
     def value(self, mlp: MLP) -> float:
         """E‖f_{P,b} − f‖²_M."""

@@ -11,7 +11,7 @@ from .._types import Array, Mask, Masks, Metric
 from ..batch import Samples, numbered
 from ..metrics import cotangents
 from ..mlp import MLP, forward, pullback
-from ..streaming.batches import batches_of
+from ..streaming.batches import Checked, batches_of
 from ..streaming.rows import least_squares, samples_at_a_time, streamed_qr
 
 EPSILON = 0.03  # what a sample counts on which no output listens to the neuron, beside a mean of 1
@@ -67,15 +67,15 @@ class _Layer:
 
     def batches(self) -> Iterator[tuple[Array, Array, Array, Array]]:
         """a' (N, n_{l-1}), what z lacks (N, n_l), s (N, n_l) and the samples' weights (N,), batch by batch."""
-        return numbered(self._read())
+        batches = batches_of(self.before, self.x, self.metric, samples_at_a_time(self.before))
+        return numbered(map(self._read, batches))
 
-    def _read(self) -> Iterator[tuple[Array, Array, Array, Array]]:
-        l, size = self.l, samples_at_a_time(self.before)
-        for batch in batches_of(self.before, self.x, self.metric, size):
-            trace, repaired = forward(self.before, batch.x), forward(self.repaired, batch.x)
-            g = pullback(self.before, trace, cotangents(self.metric, trace.outputs, batch.y))[l]
-            lacking = forward(self.target, batch.x).preactivations[l] - repaired.preactivations[l]
-            yield repaired.inputs[l], lacking, np.einsum("rni,rni->ni", g, g), batch.weight
+    def _read(self, batch: Checked) -> tuple[Array, Array, Array, Array]:
+        l = self.l
+        trace, repaired = forward(self.before, batch.x), forward(self.repaired, batch.x)
+        g = pullback(self.before, trace, cotangents(self.metric, trace.outputs, batch.y))[l]
+        lacking = forward(self.target, batch.x).preactivations[l] - repaired.preactivations[l]
+        return repaired.inputs[l], lacking, np.einsum("rni,rni->ni", g, g), batch.weight
 
 
 @dataclass(frozen=True, eq=False)

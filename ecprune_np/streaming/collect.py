@@ -101,13 +101,15 @@ def moments_of_batches(
                         moments = _merged(moments, of_batch(whole.rows(rows)))
                         number, seen = number + 1, seen + len(whole.rows(rows))
                 del whole  # before the next ones come
-            if moments is None or n_samples not in (None, seen):
-                raise ValueError(f"x: expected {n_samples or 'samples'}, got {seen} in all before the iterator ended")
-            with _checks.overflow_raised_later():
-                _checks.no_overflow("moments", moments.second_moment)  # of a mean too large to be squared
+            if moments is not None and n_samples not in (None, seen):
+                raise ValueError(f"x: expected {n_samples}, got {seen} in all before the iterator ended")
+            with _checks.overflow_raised_later():  # of a mean too large to be squared
+                _checks.no_overflow("moments", () if moments is None else moments.second_moment)
         except Exception as error:
             done = None if moments is None else of_all(moments)
             raise BatchError.of(error, number, done) from error
+    if moments is None:  # and there is no batch whose number would help
+        raise ValueError(f"x: expected {n_samples or 'samples'}, got 0 in all before the iterator ended")
     return of_all(moments)
 
 

@@ -1,6 +1,6 @@
 """Rows against the dense network beside a plain loop over neurons: ten bites of 784-300-100-10 to 90 % sparsity.
 
-    python examples/rows_in_half_the_time_of_a_loop.py [--quick]
+    python examples/rows_beside_a_loop.py [--quick]
 
 The loop takes, for each neuron, the weighted rows of its survivors, their Gram matrix, and `np.linalg.solve`; scores,
 masks and forward passes are the same.  Both sides in turn, in one process; the aim is half the time.
