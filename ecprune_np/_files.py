@@ -115,7 +115,7 @@ def text(name: str, array: Array) -> str:
 def kind_of(arrays: Mapping[str, Array]) -> str | None:
     """What a file says that it is; one that does not say so is of version 0.1, or made by hand, and is recognised."""
     if "kind" in arrays:
-        return next((kind for kind in KINDS if arrays["kind"].shape == () and arrays["kind"] == kind), None)
+        return next((kind for kind in KINDS if kind == arrays["kind"].tolist()), None)
     known = {"weights_0": "MLP", "kept_0": "SparseMLP", "variance_0": "Moments"}
     return next((kind for name, kind in known.items() if name in arrays), None)
 

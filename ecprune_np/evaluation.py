@@ -12,14 +12,14 @@ from .mlp import MLP, forward
 
 
 def accuracy(mlp: MLP, x: Samples) -> float:
-    """The fraction of samples whose largest output is at the label's place.
+    """The fraction of samples whose largest output is at the label's place; one logit z is the outputs (0, z) (EC-2.7).
 
     Parameters
     ----------
     mlp : MLP
         The network.
     x : ec.Batch, or an iterator of them
-        The samples (N, n_0), with integer labels (N,) as `y`; those that have weights count by them.
+        The samples (N, n_0), with labels (N,) or one-hot rows (N, K) as `y`; those that have weights count by them.
 
     Returns
     -------

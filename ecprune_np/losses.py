@@ -168,7 +168,7 @@ def mean_loss(mlp: MLP, x: npt.ArrayLike, y: npt.ArrayLike, loss: LossName = "ms
     x : array (N, n_0)
         The samples.
     y : array (N, K) or (N,)
-        Targets; for "cross_entropy" class probabilities, or integer labels (N,).
+        Targets; for "cross_entropy" class probabilities, or integer labels (N,); those of one logit are of class 1.
     loss : {"mse", "cross_entropy"}, default "mse"
         (1/K) Σ_k (f_k − y_k)², or −Σ_k y_k log softmax(f)_k.
 
@@ -203,7 +203,7 @@ def loss_gradient(mlp: MLP, x: npt.ArrayLike, y: npt.ArrayLike, loss: LossName =
     x : array (N, n_0)
         The samples.
     y : array (N, K) or (N,)
-        Targets; for "cross_entropy" class probabilities, or integer labels (N,).
+        Targets; for "cross_entropy" class probabilities, or integer labels (N,); those of one logit are of class 1.
     loss : {"mse", "cross_entropy"}, default "mse"
         The squared error, or the cross-entropy of outputs that are logits.
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from . import _checks
-from ._files import count_layers, load_object, save_object
+from ._files import count_layers, load_object, naming, save_object, text
 from ._frozen import Frozen
 from ._types import Array, File
 from .mlp import MLP, Trace, pullback
@@ -192,18 +192,22 @@ class Moments(Frozen):
         """
         arrays = load_object(file, "Moments")
         n_layers = count_layers(file, arrays, _FIELDS, ("n_samples", "total_weight"), _ORIGIN)
-        metric, fingerprint = (str(arrays.pop(name)) if name in arrays else None for name in _ORIGIN)
+        with naming(file):
+            metric, fingerprint = (text(name, arrays.pop(name)) if name in arrays else None for name in _ORIGIN)
+            n_samples = _checks.integer("n_samples", arrays.pop("n_samples").tolist(), 1)
+            positive = np.finfo(np.float64)
+            weight = arrays.pop("total_weight").tolist()
+            weight = _checks.number("total_weight", weight, float(positive.smallest_subnormal), float(positive.max))
+            arrays = {name: _checks.real_array(name, array) for name, array in arrays.items()}
+            layers = [LayerMoments(*(arrays[f"{name}_{l}"] for name in _FIELDS)) for l in range(n_layers)]
+            for l, m in enumerate(layers):
+                n_out, n_in = m.variance.shape if m.variance.ndim == 2 else (-1, -1)
+                shapes = (m.sensitivity.shape, m.reference.shape, m.offset.shape)
+                if shapes != ((n_out,), (n_in,), (n_out, n_in)) or (m.variance < 0).any() or (m.sensitivity < 0).any():
+                    raise ValueError(f"expected moments, layer {l} has other shapes or a negative variance")
         if fingerprint is None:
             warnings.warn(f"{file}: moments that do not say of which network they are: not checked", stacklevel=2)
-        for name, array in arrays.items():
-            _checks.real_array(f"{file}: {name}", array)
-        layers = [LayerMoments(*(arrays[f"{name}_{l}"] for name in _FIELDS)) for l in range(n_layers)]
-        for l, m in enumerate(layers):
-            n_out, n_in = m.variance.shape if m.variance.ndim == 2 else (-1, -1)
-            shapes = (m.sensitivity.shape, m.reference.shape, m.offset.shape)
-            if shapes != ((n_out,), (n_in,), (n_out, n_in)) or (m.variance < 0).any() or (m.sensitivity < 0).any():
-                raise ValueError(f"{file}: expected moments, layer {l} has other shapes or a negative variance")
-        return cls(tuple(layers), int(arrays["n_samples"]), float(arrays["total_weight"]), metric, fingerprint)
+        return cls(tuple(layers), n_samples, weight, metric, fingerprint)
 
 
 _FIELDS = tuple(field.name for field in fields(LayerMoments))

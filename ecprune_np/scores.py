@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _checks
-from ._files import count_layers, load_object, save_object
+from ._files import count_layers, load_object, naming, save_object
 from ._frozen import Frozen
 from ._types import Array, File, Metric
 from .batch import Samples
@@ -87,7 +87,8 @@ class Scores(Frozen):
         """
         arrays = load_object(file, "Scores")
         n_layers = count_layers(file, arrays, _FIELDS, ())
-        return Scores(*([arrays[f"{name}_{l}"] for l in range(n_layers)] for name in _FIELDS))
+        with naming(file):
+            return Scores(*([arrays[f"{name}_{l}"] for l in range(n_layers)] for name in _FIELDS))
 
 
 _FIELDS = ("importance", "bias_shift")
@@ -209,7 +210,7 @@ def _moments_of(mlp: MLP, x_or_moments: Samples | Moments, metric: Metric | None
         raise ValueError(f"moments: expected layers {expected} as in the network, got {got}")
     if moments.fingerprint not in (None, fingerprint(mlp)):
         raise ValueError("moments: expected those of this network, got those of another with the same layers")
-    if metric is not None and metric_name(metric) != moments.metric:
+    if metric is not None and moments.metric not in (None, metric_name(metric)):
         raise ValueError(f"metric: expected {moments.metric!r}, of which the moments are, got {metric_name(metric)!r}")
     return moments
 

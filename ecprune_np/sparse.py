@@ -147,8 +147,9 @@ def load_packed(file: File, *kinds: str) -> tuple[MLP, Masks]:
     with naming(file):
         for l in range(n_layers):
             shape, bits, kept = (arrays[f"{kind}_{l}"] for kind in ("shape", "mask", "kept"))
-            size = math.prod(shape.tolist()) if shape.shape == (2,) and shape.dtype.kind == "i" else -1
-            if bits.dtype != np.uint8 or bits.shape != (-(-size // 8),) or (shape <= 0).any():
+            is_shape = shape.shape == (2,) and shape.dtype.kind == "i" and bool((shape > 0).all())
+            size = math.prod(shape.tolist()) if is_shape else 0
+            if not is_shape or bits.dtype != np.uint8 or bits.shape != (-(-size // 8),):
                 raise ValueError(f"expected shape_{l} and the bits of that many weights in mask_{l}")
             mask = np.unpackbits(bits, count=size).astype(bool)
             if kept.shape != (mask.sum(),):

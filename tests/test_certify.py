@@ -7,7 +7,7 @@ from dataclasses import replace
 import networks
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import ecprune_np as ec
@@ -40,6 +40,8 @@ def offset_network(drawn, offset, dtype):
     st.sampled_from([0.0, 10.0, 1e4, 1e7]),
     st.sampled_from([np.float32, np.float64]),
 )
+@example(networks.make([2, 1, 1], "elu", "relu", 1, seed=4), "output", 1e7, np.float32)  # S is 0, but for rounding
+@example(networks.make([5, 5, 5, 4], "elu", "elu", 1), "softmax", 1e7, np.float32)  # p may be any probability
 @few
 def test_the_bound_never_claims_more_than_is_true_and_the_measured_digits_are_right(drawn, metric, offset, dtype):
     mlp, x = offset_network(drawn, offset, dtype)

@@ -97,6 +97,7 @@ def test_ec_9_7_by_hand() -> None:
             assert [getattr(found, name)[l].item() for name in FIELDS] == [float(v) for v in values], (metric, l)
 
 
+@needs_mpmath
 def test_ec_6_1_by_hand() -> None:
     """C = [[2, 1], [1, 1]] has the inverse [[1, −1], [−1, 2]]; of three equal columns each replaces the others."""
     x = [[0, 0], [2, 0], [2, 2], [4, 2]]

@@ -56,7 +56,7 @@ def exact(mlp: MLP, x: Samples, metric: Metric = "output", *, digits: int = 50) 
     With identity, relu and leaky_relu, and a metric that is polynomial ("output", "mse", a callable), all is done in
     rationals.  All else is done in intervals of `digits` digits, then of twice as many, until both ends of each result
     round alike.  What is not told from 0 with eight times `digits` counts as 0: a sensitivity, a preactivation at a
-    kink, an importance.
+    kink, an importance.  A sensitivity that is positive, but underflows in the dtype, still has its mean and shift.
 
     O(N · R · parameters) operations of a few microseconds each: for small networks and batches.
 

@@ -116,8 +116,8 @@ def probabilities(R: Any, f: Array) -> Array:
 
 def others(R: Arithmetic, p: Array) -> Array:
     """Σ_{m≠k} p_m, which is 1 − p_k also where no digits tell p_k from 1."""
-    others: Array = p @ R.numbers(1 - np.eye(p.shape[1]))
-    return others
+    rest: Array = p @ R.numbers(1 - np.eye(p.shape[1]))
+    return rest
 
 
 def logits(f: Array) -> Array:

@@ -88,7 +88,7 @@ def prune_iteratively(
     _checks.one_of("scope", scope, get_args(Scope))
     pruned = mlp if isinstance(mlp, Pruned) else Pruned(mlp, all_kept(mlp))
     repeatable(x)
-    start = pruned.sparsity if scope == "global" else max(1 - float(mask.mean()) for mask in pruned.masks)
+    start = _gone_already(pruned, _checks.number("sparsity", sparsity, 0, 1), scope)
     whole = all(mask.all() for mask in pruned.masks)
     options: dict[str, Any] = {"compensation": compensation}
     if compensation in NEED_SAMPLES:
@@ -104,6 +104,15 @@ def prune_iteratively(
         if callback is not None:
             callback(step, pruned)
     return pruned
+
+
+def _gone_already(pruned: Pruned, sparsity: float, scope: Scope) -> float:
+    """The fraction that is gone, in all or in the layer that lost most; `sparsity`, if that rounds to as many."""
+    counts = [(int((~mask).sum()), mask.size) for mask in pruned.masks]
+    if scope == "global":
+        counts = [(sum(gone for gone, _ in counts), pruned.mlp.n_weights)]
+    start = max(gone / n for gone, n in counts)
+    return min(start, sparsity) if all(gone <= round(sparsity * n) for gone, n in counts) else start
 
 
 def sparsity_schedule(sparsity: float, steps: int, start: float = 0.0) -> list[float]:

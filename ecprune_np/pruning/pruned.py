@@ -29,7 +29,7 @@ class Pruned(Frozen):
     Raises
     ------
     TypeError, ValueError
-        For masks that are not boolean or not shaped as the weights.
+        For masks that are not boolean or not shaped as the weights, or where a removed weight is not 0.
 
     Examples
     --------
@@ -45,6 +45,10 @@ class Pruned(Frozen):
         _checks.instance("mlp", mlp, MLP)
         object.__setattr__(self, "mlp", mlp)
         checked = _checks.boolean_masks(masks, mlp.shapes)
+        for l, (w, mask) in enumerate(zip(mlp.weights, checked)):
+            if w[~mask].any():
+                i, j = np.argwhere((w != 0) & ~mask)[0]
+                raise ValueError(f"masks[{l}]: expected the removed weights to be 0, got {w[i, j]} at [{i}, {j}]")
         object.__setattr__(self, "masks", tuple(_checks.frozen(mask) for mask in checked))
 
     def __repr__(self) -> str:
