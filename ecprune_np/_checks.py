@@ -13,20 +13,26 @@ import numpy as np
 from ._types import Array, Masks
 
 Name = TypeVar("Name", bound=str)
+HALVES = ("float16", "bfloat16", "bool")  # samples may have them, networks not
 DTypes = (np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.longdouble))
 
 
 def dense(name: str, value: Any) -> None:
-    """Raise for a sparse array, and for one with masked entries, which an array cannot express."""
-    if hasattr(value, "toarray"):
-        raise TypeError(f"{name}: expected a dense array, got {type(value).__name__}; its toarray() makes one")
-    if np.ma.is_masked(value):
-        raise ValueError(f"{name}: expected no masked entries, got {value.mask.sum()} of them; fill or drop them")
+    """Raise for a sparse array, and for one with masked entries, alone or in a list, which an array cannot express."""
+    for array in (value, *value) if isinstance(value, (list, tuple)) else (value,):
+        layout = str(getattr(array, "layout", ""))  # as PyTorch calls it
+        if hasattr(array, "toarray") or layout.startswith("torch.sparse"):
+            makes_one = f"its {'to_dense' if layout else 'toarray'}() makes one"
+            raise TypeError(f"{name}: expected a dense array, got {type(array).__name__}; {makes_one}")
+        if np.ma.is_masked(array):
+            raise ValueError(f"{name}: expected no masked entries, got {array.mask.sum()} of them; fill or drop them")
 
 
 def as_array(name: str, value: Any) -> Array:
     """`value` as an array of whatever it holds; raises where it is none, as a list of rows of unlike length."""
     dense(name, value)
+    if str(getattr(value, "dtype", "")) == "torch.bfloat16":  # which NumPy does not have
+        value = value.float()
     try:
         return np.asarray(value)
     except Exception as error:  # NumPy's, or that of an object which says that it can be an array
@@ -38,7 +44,7 @@ def real_array(name: str, value: Any, dtype: Any = None) -> Array:
     array = as_array(name, value)
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
-    if array.dtype.kind in "iu" or (dtype is not None and array.dtype in (np.float16, np.bool_)):
+    if array.dtype.kind in "iu" or (dtype is not None and array.dtype.name in HALVES):
         array = array.astype(np.float64 if dtype is None else dtype)  # by value
     if array.dtype not in DTypes:
         came = type(value).__name__ if array.dtype == object else array.dtype

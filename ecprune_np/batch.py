@@ -110,7 +110,7 @@ def is_stream(x: Any) -> bool:
     if isinstance(x, Batch) or hasattr(x, "__array__") or hasattr(x, "shape"):
         return False
     if isinstance(x, (list, tuple)):
-        several = any(isinstance(item, Batch) or _is_pair(item) or getattr(item, "ndim", 1) > 1 for item in x)
+        several = any(isinstance(item, Batch) or _holds_samples(item) or getattr(item, "ndim", 1) > 1 for item in x)
         if several and isinstance(x, tuple):
             raise TypeError("x: expected " + EXPECTED + ", got a tuple; samples with targets are ec.Batch(x, y=y)")
         return several
@@ -128,14 +128,16 @@ def each_batch(x: Any) -> Iterator[Batch]:
 
 def _item(item: Any) -> Batch:
     """What an iterator gives as a batch: samples, alone or in a list as some loaders give them, or a pair (x, y)."""
-    if isinstance(item, (list, tuple)) and len(item) == 1 and getattr(item[0], "ndim", 0) == 2:
-        return as_batch(item[0])
-    return Batch(item[0], y=item[1]) if _is_pair(item) else as_batch(item)
+    if not _holds_samples(item):
+        return as_batch(item)
+    if len(item) > 2:
+        raise TypeError(f"x: expected samples, an ec.Batch or a pair (x, y), got {type(item).__name__} of {len(item)}")
+    return as_batch(item[0]) if len(item) == 1 else Batch(item[0], y=item[1])
 
 
-def _is_pair(item: Any) -> bool:
-    """Whether this is (x, y), as data loaders give it."""
-    return isinstance(item, (list, tuple)) and len(item) == 2 and getattr(item[0], "ndim", 0) == 2
+def _holds_samples(item: Any) -> bool:
+    """Whether this is a list or tuple that begins with samples, as what data loaders give."""
+    return isinstance(item, (list, tuple)) and len(item) > 0 and getattr(item[0], "ndim", 0) > 1
 
 
 def as_batch(x: Any) -> Batch:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
+import warnings
 from dataclasses import replace
 
 import networks
@@ -69,16 +71,78 @@ def test_what_they_are_of_goes_with_them(dtype, tmp_path):
     moments = ec.collect_moments(mlp, X, "fisher")
     moments.save(tmp_path / "m.npz")
     copies = [
+        copy.deepcopy(moments),
         pickle.loads(pickle.dumps(moments)),
         ec.Moments.load(tmp_path / "m.npz"),
         ec.load(tmp_path / "m.npz"),
         moments.merge(ec.collect_moments(mlp.replace(mlp.weights, mlp.biases), X, "fisher")),
     ]
-    for copy in copies:
-        assert (copy.metric, copy.fingerprint) == (moments.metric, moments.fingerprint)
-        ec.elimination_compensation(mlp, copy, "fisher")
+    for again in copies:
+        assert (again.metric, again.fingerprint) == ("fisher", moments.fingerprint)
+        for metric in (None, "fisher"):
+            ec.elimination_compensation(mlp, again, metric)
         with pytest.raises(ValueError, match=r"^metric: expected 'fisher'"):
-            ec.elimination_compensation(mlp, copy, "output")
+            ec.elimination_compensation(mlp, again, "output")
+        with pytest.raises(ValueError, match=r"^moments: expected those of this network"):
+            ec.criteria.obd(others()["a bias"].astype(dtype), again)
+
+
+def test_a_network_is_itself_however_it_is_stored(tmp_path):
+    MLP.save(tmp_path / "n.npz")
+    same = [
+        ec.load(tmp_path / "n.npz"),
+        pickle.loads(pickle.dumps(MLP)),
+        replace(MLP),
+        ec.MLP([np.asfortranarray(w) for w in MLP.weights], [b.astype(">f8") for b in MLP.biases], "tanh"),
+        ec.MLP(MLP.weights, MLP.biases, ["tanh"]),
+    ]
+    moments = ec.collect_moments(MLP, X)
+    for mlp in same:
+        assert ec.collect_moments(mlp, X).fingerprint == moments.fingerprint
+        ec.elimination_compensation(mlp, moments)
+    wider = ec.MLP(MLP.weights, MLP.biases, "tanh").astype(np.longdouble)
+    if wider.dtype != MLP.dtype:
+        with pytest.raises(ValueError, match=r"^moments: expected layers .* as in the network, got"):
+            ec.elimination_compensation(wider, moments)
+
+
+def test_the_last_bits_of_a_longdouble_count():
+    if np.finfo(np.longdouble).eps == np.finfo(np.float64).eps:
+        pytest.skip("longdouble is double here")
+    wide = MLP.astype(np.longdouble)
+    weights = [w.copy() for w in wide.weights]
+    weights[0][0, 0] = np.nextafter(weights[0][0, 0], np.longdouble(np.inf))
+    moments = ec.collect_moments(wide, X)
+    with pytest.raises(ValueError, match=r"^moments: expected those of this network"):
+        ec.elimination_compensation(wide.replace(weights, wide.biases), moments)
+
+
+def test_moments_that_do_not_say_of_what_they_are_pass_with_a_warning(tmp_path):
+    file = tmp_path / "m.npz"
+    ec.collect_moments(MLP, X, "fisher").save(file)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ec.load(file)  # without
+    arrays = {name: array for name, array in np.load(file).items() if name not in ("metric", "fingerprint")}
+    np.savez(file, **arrays)
+    with pytest.warns(UserWarning, match=r"m\.npz: moments that do not say of which network they are: not checked"):
+        unknown = ec.Moments.load(file)
+    for metric in (None, "output", "fisher"):
+        ec.elimination_compensation(MLP, unknown, metric)
+    with pytest.raises(ValueError, match=r"^moments: expected layers"):
+        ec.elimination_compensation(ec.MLP.initialize([4, 3]), unknown)
+    known = ec.collect_moments(MLP, X, "fisher")
+    for merged in (known.merge(unknown), unknown.merge(known)):
+        assert (merged.metric, merged.fingerprint) == (known.metric, known.fingerprint)
+
+
+@pytest.mark.parametrize("compensation", ["joint", "guarded", "row", "refit"])
+def test_a_pruned_network_is_another(compensation):
+    moments = ec.collect_moments(MLP, X)
+    scores = ec.elimination_compensation(MLP, moments)
+    pruned = ec.prune(MLP, scores, 0.5, compensation=compensation, x=X)
+    with pytest.raises(ValueError, match=r"^moments: expected those of this network"):
+        ec.elimination_compensation(pruned.mlp, moments)
 
 
 def test_what_was_collected_before_a_batch_failed_knows_it_too():

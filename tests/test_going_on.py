@@ -14,8 +14,15 @@ DRAWN = networks.make([6, 8, 5, 3], "tanh", n_samples=40, seed=2)
 LABELS = DRAWN.labels
 
 
-def removed(pruned):
-    return sum(int((~mask).sum()) for mask in pruned.masks)
+def counts(pruned, scope):
+    """How many weights are removed, in all or in each layer."""
+    removed = [int((~mask).sum()) for mask in pruned.masks]
+    return [sum(removed)] if scope == "global" else removed
+
+
+def sizes(scope):
+    """How many weights there are, in all or in each layer."""
+    return [DRAWN.mlp.n_weights] if scope == "global" else [w.size for w in DRAWN.mlp.weights]
 
 
 def half(scope="global"):
@@ -29,9 +36,7 @@ def test_a_second_pruning_removes_more_and_puts_nothing_back(first, more, scope)
     sparsity = first + (1 - first) * more
     twice = ec.prune(once.mlp, scores, sparsity, scope, masks=once.masks)
     assert all((after <= before).all() for before, after in zip(once.masks, twice.masks))
-    counts = [removed(twice)] if scope == "global" else [int((~m).sum()) for m in twice.masks]
-    sizes = [DRAWN.mlp.n_weights] if scope == "global" else [w.size for w in DRAWN.mlp.weights]
-    assert counts == [round(sparsity * size) for size in sizes]
+    assert counts(twice, scope) == [round(sparsity * n) for n in sizes(scope)]
 
 
 @pytest.mark.parametrize("scope", ["global", "layer"])
@@ -49,8 +54,44 @@ def test_iterating_goes_on_from_what_is_gone(scope, compensation):
     )
     assert all((after <= before).all() for before, after in zip(start.masks, pruned.masks))
     assert (np.diff([start.sparsity, *seen]) >= 0).all()
-    if scope == "global":
-        assert removed(pruned) == round(0.8 * DRAWN.mlp.n_weights)
+    assert counts(pruned, scope) == [round(0.8 * n) for n in sizes(scope)]
+
+
+@pytest.mark.parametrize("scope", ["global", "layer"])
+def test_two_calls_reach_what_one_reaches(scope):
+    once = ec.prune_iteratively(DRAWN.mlp, DRAWN.x, 0.8, steps=4, scope=scope)
+    bites = []
+    ec.prune_iteratively(DRAWN.mlp, DRAWN.x, 0.8, steps=4, scope=scope, callback=lambda _, bite: bites.append(bite))
+    for twice in (
+        ec.prune_iteratively(bites[1], DRAWN.x, 0.8, steps=2, scope=scope),
+        ec.prune_iteratively(half(scope), DRAWN.x, 0.8, steps=2, scope=scope),
+    ):
+        assert counts(twice, scope) == counts(once, scope)
+        for mask, w in zip(twice.masks, twice.mlp.weights):
+            assert (w[~mask] == 0).all() and (w[mask] != 0).all()
+
+
+@pytest.mark.parametrize("scope", ["global", "layer"])
+@given(st.floats(0, 1))
+def test_asked_again_for_what_is_gone_nothing_changes(scope, sparsity):
+    """Also where so many weights are a little more than the fraction that was asked for."""
+    once = ec.prune(DRAWN.mlp, ec.criteria.magnitude(DRAWN.mlp), sparsity, scope)
+    again = ec.prune_iteratively(once, DRAWN.x, sparsity, steps=2, scope=scope)
+    for got, expected in zip((*again.masks, *again.mlp.biases), (*once.masks, *once.mlp.biases)):
+        np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("compensation", [None, "independent", "guarded", "joint", "row", "refit"])
+def test_only_what_goes_now_is_compensated(compensation):
+    """The bias has answered for what went before."""
+    start = half()
+    options = {} if compensation in (None, "independent") else {"x": DRAWN.x}
+    scores = ec.elimination_compensation(start.mlp, DRAWN.x)
+    same = ec.prune(start.mlp, scores, start.sparsity, masks=start.masks, compensation=compensation, **options)
+    for got, before in zip(same.masks, start.masks):
+        np.testing.assert_array_equal(got, before)
+    for got, before in zip((*same.mlp.weights, *same.mlp.biases), (*start.mlp.weights, *start.mlp.biases)):
+        np.testing.assert_allclose(got, before, rtol=1e-6, atol=1e-8)
 
 
 def test_less_than_is_gone_is_an_error_that_says_how_much_that_is():
@@ -59,6 +100,12 @@ def test_less_than_is_gone_is_an_error_that_says_how_much_that_is():
         ec.prune_iteratively(start, DRAWN.x, 0.3)
     with pytest.raises(ValueError, match=r"^sparsity: expected at least the 0\.504854 that masks removed, got 0\.3"):
         ec.prune(start.mlp, ec.criteria.magnitude(start.mlp), 0.3, masks=start.masks)
+    emptier = 1 - min(mask.mean() for mask in start.masks)  # the layer that lost most
+    with pytest.raises(ValueError, match=f"^sparsity: expected at least the {emptier:.6g} that is gone already"):
+        ec.prune_iteratively(start, DRAWN.x, emptier - 0.05, scope="layer")
+    for wrong in (-0.1, 1.1, np.nan):
+        with pytest.raises(ValueError, match=r"^sparsity: expected a number from 0 to 1"):
+            ec.prune_iteratively(start, DRAWN.x, wrong)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
@@ -83,6 +130,13 @@ def test_zeros_are_taken_as_pruned_where_one_says_so():
     for mask, expected in zip(again.masks, start.masks):
         np.testing.assert_array_equal(mask, expected)
     assert ec.Pruned.from_zeros(DRAWN.mlp).sparsity == 0
+
+
+def test_masks_that_would_drop_a_weight_are_refused():
+    masks = [np.ones(shape, bool) for shape in DRAWN.mlp.shapes]
+    masks[1][2, 3] = False
+    with pytest.raises(ValueError, match=r"^masks\[1\]: expected the removed weights to be 0, got .* at \[2, 3\]$"):
+        ec.Pruned(DRAWN.mlp, masks)
 
 
 def test_masks_survive_a_file_also_where_a_kept_weight_is_zero(tmp_path):

@@ -53,3 +53,11 @@ def test_where_the_shifts_switch_neurons_on_they_are_held_back():
         for compensation in (None, "guarded")
     }
     assert change["guarded"] <= change[None]
+
+
+def test_a_shift_that_overflows_is_not_taken():
+    mlp = ec.MLP([[[1.0, 1.0]], [[1e160]]], [[0.0], [0.0]], "relu")
+    x = np.array([[1.0, 0.0], [0.5, 0.0]])
+    scores = ec.Scores([[[1.0, 0.0]], [[2.0]]], [[[0.0, 1e150]], [[0.0]]])
+    pruned = ec.prune(mlp, scores, 1 / 3, compensation="guarded", x=x)
+    np.testing.assert_array_equal(pruned.mlp.biases[0], mlp.biases[0])

@@ -38,7 +38,9 @@ def test_moments_which_cannot_say_of_what_they_are_pass_with_a_warning(load):
     fresh = ec.collect_moments(MLP, X)
     for got, expected in zip(loaded.variance, fresh.variance):
         np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-15)
-    ec.elimination_compensation(MLP, loaded)
+    assert (loaded.metric, loaded.fingerprint) == (None, None)
+    for metric in (None, "output"):
+        ec.elimination_compensation(MLP, loaded, metric)
     assert loaded.merge(fresh).fingerprint == fresh.fingerprint == fresh.merge(loaded).fingerprint
 
 

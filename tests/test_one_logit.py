@@ -309,3 +309,9 @@ def test_a_final_sigmoid_stays_what_it_is(d: Drawn, metric: Any) -> None:
     loops = ec.oracle.loops(d.mlp, batch(d, metric), metric)
     error = max(worst_error(ec.elimination_compensation(d.mlp, moments), loops, d.mlp, moments))
     assert error < 1e-11, error
+
+
+def test_an_accuracy_of_samples_that_count_nothing_is_none() -> None:
+    nothing = ec.Batch(SIGMOID.x, np.zeros(len(SIGMOID.x)), SIGMOID.labels)
+    with pytest.raises(ValueError, match=r"^sample_weight: expected a positive, finite sum, got 0\.0"):
+        ec.accuracy(LOGITS, [nothing])

@@ -199,3 +199,12 @@ def test_a_target_is_refused_where_nothing_would_come_of_it_or_it_does_not_fit()
         ec.prune(drawn.mlp, scores, 0.5, compensation="row", x=drawn.x, target=other)
     with pytest.raises(TypeError, match=r"^x: expected what can be read again"):
         ec.prune(drawn.mlp, scores, 0.5, compensation="row", x=iter([drawn.x]))
+
+
+def test_a_singular_matrix_is_left_to_the_rows_themselves():
+    """Two equal inputs, no ridge: Cholesky fails, and the shortest change is shared between them."""
+    x = np.repeat(np.random.default_rng(0).standard_normal((20, 1)), 3, axis=1)
+    mlp = ec.MLP([[[1.0, 1.0, 1.0]]], [[0.0]])
+    masks = (np.array([[True, True, False]]),)
+    refitted = refit_rows(mlp, masks, mlp, x, ridge=0)
+    np.testing.assert_allclose(refitted.weights[0], [[1.5, 1.5, 0]], atol=1e-9)

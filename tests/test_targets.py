@@ -130,3 +130,11 @@ def test_values_of_mse_may_be_anything() -> None:
     for y in (2 * ONE_HOT - 1, -7.5 * ONE_HOT):
         assert ec.mean_loss(THREE, X, y) > 0
         ec.collect_moments(THREE, ec.Batch(X, y=y), "mse")
+
+
+def test_a_loss_metric_asked_directly_needs_targets_too() -> None:
+    """`cotangents` is the door of those who build their own."""
+    from ecprune_np.metrics import cotangents
+
+    with pytest.raises(ValueError, match=r'^y: metric "mse" needs targets, got None'):
+        cotangents("mse", np.ones((2, 3)))
