@@ -47,7 +47,8 @@ def real_array(name: str, value: Any, dtype: Any = None) -> Array:
     if array.dtype.kind in "iu" or (dtype is not None and array.dtype.name in HALVES):
         array = array.astype(np.float64 if dtype is None else dtype)  # by value
     if array.dtype not in DTypes:
-        came = type(value).__name__ if array.dtype == object else array.dtype
+        kind = type(value).__name__
+        came = array.dtype if array.dtype != object else f"{kind} of objects" if array.ndim else kind
         raise TypeError(f"{name}: expected float32, float64, longdouble or integers, got {came}")
     given = array
     if dtype is not None:

@@ -74,6 +74,32 @@ def test_moments_of_parts_are_merged_and_a_broken_stream_is_taken_up_again(
             np.testing.assert_allclose(a, b, rtol=1e-12)
 
 
+def test_a_pruned_network_is_saved_loaded_trained_and_pruned_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    x = np.random.default_rng(0).standard_normal((30, 4))
+    names = {"ec": ec, "mlp": ec.MLP.initialize([4, 5, 2], seed=0), "x": x, "y": x[:, :2]}
+    exec(block("## Files, and going on", "python"), names)
+    assert names["pruned"].sparsity == 0.8
+    objects = {
+        "MLP": names["mlp"],
+        "Pruned": names["pruned"],
+        "SparseMLP": names["pruned"].to_sparse(),
+        "Moments": ec.collect_moments(names["mlp"], x),
+        "Scores": ec.criteria.magnitude(names["mlp"]),
+    }
+    section = README.split("## Files, and going on")[1].split("\n## ")[0]
+    rows = [line.split(" | ") for line in section.splitlines() if line.startswith("| `") and "kind" not in line]
+    assert [kind for row in rows for kind in re.findall(r"`(\w+)`", row[0])] == list(objects)
+    for kind, value in objects.items():
+        value.save(tmp_path / "it.npz")
+        stored = {re.sub(r"_\d+$", "_l", name) for name in np.load(tmp_path / "it.npz")} - {"kind", "version"}
+        told = next(row[1] for row in rows if f"`{kind}`" in row[0])
+        said = set(re.findall(r"`(\w+)`", told)) - {"MLP"}
+        assert said | ({"biases_l", "activation", "output_activation"} if "as `MLP`" in told else set()) == stored
+
+
 def test_ci_calls_the_readmes_test_command_first() -> None:
     commands = [line for line in README.splitlines() if "-m pytest" in line]
     ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
