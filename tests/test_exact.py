@@ -234,6 +234,16 @@ def test_rationals_and_intervals_agree(d: Drawn, metric: str) -> None:
 
 
 @needs_mpmath
+def test_the_tail_of_erfc_is_enclosed() -> None:
+    """0 < erfc x < e^(−x²), where mpmath has no erfc; before that its own digits."""
+    R = Intervals(30)
+    tail, other = R.erfc(R.number(2.0**20)), R.erfc(R.number(-(2.0**20)))
+    assert tail.a == 0 < tail.b == R.exp(R.number(-(2.0**40))).b and other.b == 2 and other.a > 2 - R.number(1e-29)
+    near = R.erfc(R.number(2.0**19))
+    assert 0 < near.a < near.b < R.exp(R.number(-(2.0**38))).a
+
+
+@needs_mpmath
 def test_what_cancels_exactly_is_zero() -> None:
     """A constant hidden unit, equal logits, a kink behind a tanh: intervals contain 0 however narrow they are."""
     constant = ec.MLP([[[0.0], [1.0]], [[3.0, 1.0]]], [[0.3, 0.1], [0.0]], "sigmoid")
@@ -299,6 +309,7 @@ def test_precision_belongs_to_the_call() -> None:
     assert all(same(found[0], other) for other in found[1:])
     assert (mpmath.mp.prec, mpmath.iv.prec) == before
     assert all(not a.flags.writeable for name in FIELDS for a in getattr(found[0], name))
+    assert found[0] == found[0] != found[1] and repr(found[0]) == "ExactScores(2 layers, 20 weights)"
 
 
 def test_order_and_batches_do_not_matter() -> None:
