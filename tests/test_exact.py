@@ -21,11 +21,10 @@ import ecprune_np as ec
 from ecprune_np.error_analysis.comparison import digits, relative_error
 from ecprune_np.oracle import _exact_activations, exact, exact_criterion, exact_gradient, exact_masks
 from ecprune_np.oracle._exact_arithmetic import Intervals, Rationals, Undecided, decided, nearest
-from ecprune_np.oracle._exact_distances import squared_distances
+from ecprune_np.oracle._exact_distances import dependencies, squared_distances
 
-needs_mpmath = pytest.mark.skipif(
-    importlib.util.find_spec("mpmath") is None, reason="intervals are mpmath's (extra `exact`)"
-)
+mpmath_is_there = importlib.util.find_spec("mpmath") is not None
+needs_mpmath = pytest.mark.skipif(not mpmath_is_there, reason="intervals are mpmath's (extra `exact`)")
 has_longdouble = pytest.mark.skipif(
     np.finfo(np.longdouble).eps == np.finfo(float).eps, reason="longdouble is no wider than float64 here"
 )
@@ -397,6 +396,16 @@ def test_squared_distances_are_those_of_least_squares(seed: int, n: int, m: int,
         left = root[:, q] - others @ np.linalg.lstsq(others, root[:, q], rcond=1e-12)[0]
         assert float(found[q]) == pytest.approx(left @ left, abs=1e-12), (A, weight, q)
         assert (found[q] == 0) == (left @ left < 1e-12)
+    for arithmetic in (R, *([Intervals(30, last=True)] if mpmath_is_there else [])):
+        assert len(dependencies(arithmetic, arithmetic.numbers(A))[0]) == np.linalg.matrix_rank(A)
+
+
+def test_a_row_without_weight_makes_no_column_independent() -> None:
+    """EC-6.1: the first column is alone in its row, the others are equal."""
+    R = Rationals()
+    A = R.numbers(np.array([[1.0, 0, 0], [0, 1, 1]]))
+    for weight, expected in (([2, 3], [2, 0, 0]), ([0, 3], [0, 0, 0]), ([0, 0], [0, 0, 0])):
+        assert squared_distances(R, A, R.numbers(np.array(weight, float))).tolist() == expected
 
 
 # --- all that is held to it: measured digits are printed with `pytest -s`
