@@ -19,27 +19,21 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # the package is the one beside this folder
+
+from ecprune_np._files import save_text  # noqa: E402
+from ecprune_np.equations import citing, labels  # noqa: E402
+
 PACKAGE = "ecprune_np"
 # wrong formulas on purpose, and prose about equations: they cite, and implement nothing
 NOT_IMPLEMENTATIONS = ("conformance/", "demo.py", "equations.py", "__main__.py")
 BEGIN, END = "<!-- equations: written by update.py -->", "<!-- end of equations -->"
 
-LABEL = re.compile(r"EC-(\d+(?:\.\d+)?)")
-RANGE = re.compile(r"EC-(\d+)\.(\d+) to EC-\1\.(\d+)")
-LABEL_IN_NAME = re.compile(r"(?:^|_)ec_(\d+)_(\d+)(?=_|$)")
 EQUATION = re.compile(
     r"<!-- (?P<label>EC-[\d.]+) (?P<name>[^:\n]+): (?P<statement>[^\n|]+?)(?: \| in (?P<places>[^\n]+?))? -->\n"
     r"\$\$\n(?P<latex>(?:(?!\$\$).)*?)\n?\\tag\{(?P<tag>EC-[\d.]+)\}\n\$\$\n",
     re.DOTALL,
 )
-
-
-def labels(text: str) -> list[str]:
-    """The labels that a text cites, each once, ranges "EC-n.a to EC-n.b" spelt out."""
-    cited = list(LABEL.findall(text))
-    for page, first, last in RANGE.findall(text):
-        cited += [f"{page}.{m}" for m in range(int(first), int(last) + 1)]
-    return [f"EC-{label}" for label in dict.fromkeys(cited)]
 
 
 def pages() -> list[Path]:
@@ -87,13 +81,10 @@ def tests() -> dict[str, list[str]]:
     for file in sorted((ROOT / "tests").rglob("test_*.py")):
         if file.name == "test_derivations.py":
             continue
-        for name, node, docstring in definitions(file):
-            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-                decorators = " ".join(ast.unparse(d) for d in node.decorator_list)
-                in_name = " ".join(f"EC-{n}.{m}" for n, m in LABEL_IN_NAME.findall(node.name))
-                for label in labels(f"{in_name} {docstring} {decorators}"):
-                    test = f"{file.relative_to(ROOT).as_posix()}::{name.replace('.', '::')}"
-                    found.setdefault(label, []).append(test)
+        for name, text in citing(file).items():
+            if name.split("::")[-1].startswith("test_"):
+                for label in labels(text):
+                    found.setdefault(label, []).append(f"{file.relative_to(ROOT).as_posix()}::{name}")
     return found
 
 
@@ -161,9 +152,6 @@ def readme_text(entries: list[dict[str, Any]]) -> str:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT))
-    from ecprune_np._files import save_text
-
     found = equations()
     readme = readme_text(found)
     save_text(ROOT / PACKAGE / "equations.json", json_text(found))

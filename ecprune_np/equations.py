@@ -102,12 +102,12 @@ def check(chosen: tuple[Equation, ...], source: Path = SOURCE) -> tuple[str, lis
         if place not in _named(source / e.page, e.label):
             failed.append(f"{e.label}: neither cited by the docstring of {place} nor does {e.page} name it")
     tests = [(e, test) for e in chosen for test in e.tested]
-    citing = {file: _citing(source / file) for file in {test.split("::")[0] for _, test in tests}}
+    texts = {file: citing(source / file) for file in {test.split("::")[0] for _, test in tests}}
     for e, test in tests:
         file, name = test.split("::", 1)
-        if name not in citing[file]:
+        if name not in texts[file]:
             failed.append(f"{e.label}: there is no {name} in {file}")
-        elif e.label not in labels(citing[file][name]):
+        elif e.label not in labels(texts[file][name]):
             failed.append(f"{e.label}: not cited by {name} in {file}")
     return f"{cited}, tests {len(tests)} times, pages {len(uncited)}", failed
 
@@ -126,8 +126,8 @@ def _named(page: Path, label: str) -> list[str]:
     return [f"{__package__}.{place}" for place in re.findall(r"[\w.]+", comment[1])] if comment else []
 
 
-def _citing(file: Path) -> dict[str, str]:
-    """Of each test in a file what may cite a label: its name (ec_n_m), docstring and decorators."""
+def citing(file: Path) -> dict[str, str]:
+    """Of each function in a file of tests what may cite a label: its name (ec_n_m), docstring and decorators."""
 
     def walk(body: list[ast.stmt], prefix: str) -> Iterator[tuple[str, str]]:
         for node in body:

@@ -59,9 +59,7 @@ def cotangents(metric: Metric, outputs: Array, y: Array | None = None) -> Array:
     loss = _loss_of(metric)
     if loss is None:
         return METRICS[metric](outputs)
-    if y is None:
-        raise ValueError(f'y: metric "{metric}" needs targets, got None; hand over ec.Batch(x, y=y)')
-    return loss_cotangents(outputs, y, loss)
+    return loss_cotangents(outputs, _given(y, loss), loss)
 
 
 def metric_targets(mlp: MLP, metric: Metric) -> Callable[[Any, int], Array] | None:
@@ -71,11 +69,16 @@ def metric_targets(mlp: MLP, metric: Metric) -> Callable[[Any, int], Array] | No
         return None
 
     def of_y(y: Any, n_samples: int) -> Array:
-        if y is None:
-            raise ValueError(f'y: metric "{loss}" needs targets, got None; hand over ec.Batch(x, y=y)')
-        return targets(y, loss, n_samples, mlp.sizes[-1], mlp.dtype)
+        return targets(_given(y, loss), loss, n_samples, mlp.sizes[-1], mlp.dtype)
 
     return of_y
+
+
+def _given(y: Any, loss: LossName) -> Any:
+    """Targets that are there; raises where they are not."""
+    if y is None:
+        raise ValueError(f'y: metric "{loss}" needs targets, got None; hand over ec.Batch(x, y=y)')
+    return y
 
 
 def metric_name(metric: Metric) -> str:
@@ -89,9 +92,10 @@ def check_metric(metric: Metric, mlp: MLP) -> LossName | None:
     """The loss that the metric is, if it is one; raises where it is unknown, or takes logits that mlp does not have."""
     if callable(metric):
         return None
-    if _loss_of(metric) == "cross_entropy" or metric in ("softmax", "fisher"):
+    loss = _loss_of(metric)
+    if metric in ("softmax", "fisher", "cross_entropy"):
         check_logits(f'metric "{metric}"', mlp)
-    return _loss_of(metric)
+    return loss
 
 
 def _loss_of(metric: MetricName) -> LossName | None:

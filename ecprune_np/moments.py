@@ -219,7 +219,7 @@ def fingerprint(mlp: MLP) -> str:
     named = (mlp.shapes, mlp.activation, mlp.output_activation, str(mlp.dtype))
     digest = hashlib.blake2b(repr(named).encode(), digest_size=16)
     for a in (*mlp.weights, *mlp.biases):
-        double = a.astype(np.float64)
+        double = a.astype(np.float64, copy=False)
         digest.update(double.tobytes())
         if a.dtype == np.longdouble:  # whose unused bytes are arbitrary
             digest.update((a - double).astype(np.float64).tobytes())

@@ -130,7 +130,7 @@ def test_figures_were_drawn_by_the_script_as_it_is():
 
 def test_ranges_and_names_are_read():
     assert update.labels("EC-4.1 to EC-4.3, EC-5, (EC-3.3).") == ["EC-4.1", "EC-4.3", "EC-5", "EC-3.3", "EC-4.2"]
-    assert update.LABEL_IN_NAME.findall("test_ec_3_4_and_ec_10_1_hold") == [("3", "4"), ("10", "1")]
+    assert equations.LABEL_IN_NAME.findall("test_ec_3_4_and_ec_10_1_hold") == [("3", "4"), ("10", "1")]
 
 
 def command(*arguments: str) -> int:

@@ -85,9 +85,7 @@ def _finish(report: Report, options: argparse.Namespace) -> int:
         save_json(options.json, report.to_dict())
     if options.html:
         save_text(options.html, page(report))
-    encoding = sys.stdout.encoding or "utf-8"
-    text = report.text(colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
-    print(text.encode(encoding, "replace").decode(encoding))  # a terminal without Greek letters gets question marks
+    print(report.text(colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ))
     return int(not report.ok or (options.strict and report.verdict == LOW_ACCURACY))
 
 

@@ -7,11 +7,11 @@ import numpy.typing as npt
 
 from .. import _checks
 from .._types import LossName
-from ..batch import Samples, is_stream, numbered
+from ..batch import Samples, numbered
 from ..losses import loss_gradient
 from ..mlp import MLP, forward
 from ..scores import Scores
-from ..streaming.batches import batches_of
+from ..streaming.batches import batches_of, slice_size
 from ..streaming.blocks import samples_per_batch
 
 
@@ -141,9 +141,7 @@ def wanda(mlp: MLP, x: Samples, *, batch_size: int | None = None) -> Scores:
     array([[4.472, 5.   ]])
     """
     _checks.instance("mlp", mlp, MLP)
-    if is_stream(x):
-        _checks.without_effect(batch_size=(batch_size, "beside an iterator, whose batches are taken as they come"))
-    batches = batches_of(mlp, x, "output", samples_per_batch(mlp, batch_size))
+    batches = batches_of(mlp, x, "output", slice_size(x, batch_size, samples_per_batch(mlp, None)))
     squares, total = [np.zeros(w.shape[1], mlp.dtype) for w in mlp.weights], mlp.dtype.type(0)
     with _checks.overflow_raised_later():
         for inputs, weight in numbered((forward(mlp, batch.x).inputs, batch.weight) for batch in batches):

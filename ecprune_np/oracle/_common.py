@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import _checks
 from .._types import Array, LossName, Metric, MetricName
-from ..batch import Samples, gathered
+from ..batch import Batch, Samples, gathered
 from ..mlp import MLP
 from ..scores import Scores
 
@@ -42,6 +42,16 @@ class Problem:
 
 def problem(mlp: MLP, x: Samples, metric: Metric) -> Problem:
     """The checked arguments of an oracle, all batches as one; float32 is raised to float64."""
+    batch = given_batch(mlp, x, metric)
+    if mlp.dtype == np.float32:
+        mlp = mlp.astype(np.float64)
+    weight = batch.sample_weight.astype(mlp.dtype)
+    y = None if batch.y is None else batch.y.astype(mlp.dtype)
+    return Problem(mlp, batch.x.astype(mlp.dtype), weight / weight.sum(), metric, y)
+
+
+def given_batch(mlp: MLP, x: Samples, metric: Metric) -> Batch:
+    """The samples, weights and targets that an oracle is given, checked, all batches as one."""
     _checks.instance("mlp", mlp, MLP)
     if not callable(metric):
         _checks.one_of("metric", metric, get_args(MetricName))
@@ -51,12 +61,8 @@ def problem(mlp: MLP, x: Samples, metric: Metric) -> Problem:
             'dataclasses.replace(mlp, output_activation="identity") has its logits'
         )
     batch = gathered(x, mlp.sizes[0], mlp.dtype, partial(_targets, mlp, metric) if metric in LOSSES else None)
-    if mlp.dtype == np.float32:
-        mlp = mlp.astype(np.float64)
     weight = np.ones(len(batch.x)) if batch.sample_weight is None else batch.sample_weight
-    weight = weight.astype(mlp.dtype)
-    y = None if batch.y is None else batch.y.astype(mlp.dtype)
-    return Problem(mlp, batch.x.astype(mlp.dtype), weight / weight.sum(), metric, y)
+    return Batch(batch.x, weight, batch.y)
 
 
 def _targets(mlp: MLP, metric: Metric, y: Any, n_samples: int) -> Array:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import _checks
-from .._types import Array, Metric, MetricName
-from ..batch import Samples, gathered
+from .._types import Array, Metric
+from ..batch import Samples
 from ..mlp import MLP
-from ._common import LOSSES, Problem, _targets, linear_metric
+from ._common import Problem, given_batch, linear_metric
 from ._exact_activations import ACTIVATIONS, PIECEWISE_LINEAR
 from ._exact_arithmetic import Arithmetic, each
 
@@ -38,18 +38,9 @@ class Pass(NamedTuple):
 
 def as_given(mlp: MLP, x: Samples, metric: Metric) -> Problem:
     """The checked arguments in the network's dtype, all batches as one; the weights are not normalised."""
-    _checks.instance("mlp", mlp, MLP)
-    if not callable(metric):
-        _checks.one_of("metric", metric, get_args(MetricName))
-    if metric in ("softmax", "fisher", "cross_entropy") and mlp.output_activation == "sigmoid":
-        raise ValueError(
-            f'metric "{metric}": expected a network that ends in logits, got one that ends in sigmoid; '
-            'dataclasses.replace(mlp, output_activation="identity") has its logits'
-        )
-    batch = gathered(x, mlp.sizes[0], mlp.dtype, partial(_targets, mlp, metric) if metric in LOSSES else None)
-    weight = np.ones(len(batch.x)) if batch.sample_weight is None else batch.sample_weight
+    batch = given_batch(mlp, x, metric)
     y = None if batch.y is None else batch.y[:, -mlp.sizes[-1] :].astype(mlp.dtype)
-    return Problem(mlp, batch.x, weight, metric, y)
+    return Problem(mlp, batch.x, batch.sample_weight, metric, y)
 
 
 def first_digits(mlp: MLP, metric: Metric, digits: int) -> int | None:

@@ -22,7 +22,7 @@ def guarded_biases(
     """
 
     def shifted(factors: Sequence[float]) -> list[Array]:
-        return [(b + t * d).astype(mlp.dtype) for b, t, d in zip(mlp.biases, factors, shifts)]
+        return [b + (t * d).astype(mlp.dtype) for b, t, d in zip(mlp.biases, factors, shifts)]
 
     def change(factors: Sequence[float]) -> float:
         try:

@@ -83,10 +83,12 @@ def prune_iteratively(
     3 Pruned(4-8-2, 75.0 % removed)
     Pruned(4-8-2, 75.0 % removed)
     """
-    if not isinstance(mlp, Pruned):
+    if isinstance(mlp, Pruned):
+        pruned = mlp
+    else:
         _checks.instance("mlp", mlp, MLP)
+        pruned = Pruned(mlp, all_kept(mlp))
     _checks.one_of("scope", scope, get_args(Scope))
-    pruned = mlp if isinstance(mlp, Pruned) else Pruned(mlp, all_kept(mlp))
     repeatable(x)
     start = _gone_already(pruned, _checks.number("sparsity", sparsity, 0, 1), scope)
     whole = all(mask.all() for mask in pruned.masks)

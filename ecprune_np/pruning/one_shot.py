@@ -137,6 +137,11 @@ class Removal:
         assert self.x is not None
         return self.x
 
+    @property
+    def shifts(self) -> list[Array]:
+        """δ_i = Σ_{j removed} δ*_ij, per layer (n_l,) (EC-5.1)."""
+        return [np.where(gone, d, 0).sum(axis=1) for gone, d in zip(self.removed, self.scores.bias_shift)]
+
     def with_shifts(self, shifts: Sequence[Array]) -> MLP:
         """W_ij = 0 where removed, and b_i + δ_i (EC-5.1)."""
         weights = [np.where(mask, w, 0) for w, mask in zip(self.mlp.weights, self.masks)]
@@ -150,15 +155,13 @@ def uncompensated_removal(removal: Removal) -> MLP:
 
 def independent(removal: Removal) -> MLP:
     """The paper's: δ_i = Σ_{j removed} δ*_ij (EC-5.1)."""
-    pairs = zip(removal.removed, removal.scores.bias_shift)
-    return removal.with_shifts([np.where(gone, d, 0).sum(axis=1) for gone, d in pairs])
+    return removal.with_shifts(removal.shifts)
 
 
 def guarded(removal: Removal) -> MLP:
     """The paper's, held back where they do harm (EC-5.10)."""
     bare = uncompensated_removal(removal)
-    shifts = [after - before for after, before in zip(independent(removal).biases, bare.biases)]
-    biases = guarded_biases(bare, shifts, removal.target, removal.samples, removal.metric)
+    biases = guarded_biases(bare, removal.shifts, removal.target, removal.samples, removal.metric)
     return bare.replace(bare.weights, biases)
 
 

@@ -55,6 +55,15 @@ def batches_of(mlp: MLP, x: Any, metric: Metric, size: int) -> Iterator[Checked]
     return _slices(samples, mlp.dtype, weight, y, size)
 
 
+def slice_size(x: Any, batch_size: int | None, default: int) -> int:
+    """How many samples of an array to take at a time; a stream's batches are taken as they come."""
+    if batch_size is None:
+        return default
+    if is_stream(x):
+        _checks.without_effect(batch_size=(batch_size, "beside an iterator, whose batches are taken as they come"))
+    return _checks.integer("batch_size", batch_size, 1)
+
+
 def known_length(x: Any) -> int | None:
     """How many samples x has, or None where it is a stream of batches."""
     if is_stream(x):

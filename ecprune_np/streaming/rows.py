@@ -9,10 +9,10 @@ import numpy as np
 
 from .. import _checks
 from .._types import Array, Metric
-from ..batch import Samples, is_stream, numbered
+from ..batch import Samples, numbered
 from ..metrics import cotangents
 from ..mlp import MLP, Trace, forward, pullback
-from .batches import batches_of
+from .batches import batches_of, slice_size
 
 BATCH_BYTES = 2**26
 
@@ -28,9 +28,7 @@ class Rows(NamedTuple):
 def weighted_rows(mlp: MLP, x: Samples, metric: Metric, batch_size: int | None) -> Iterator[Rows]:
     """The rows of every batch: their squares sum to E[s_i] times the weights' sum."""
     _checks.instance("mlp", mlp, MLP)
-    if is_stream(x):
-        _checks.without_effect(batch_size=(batch_size, "beside an iterator, whose batches are taken as they come"))
-    size = samples_at_a_time(mlp) if batch_size is None else _checks.integer("batch_size", batch_size, 1)
+    size = slice_size(x, batch_size, samples_at_a_time(mlp))
     batches, raised = batches_of(mlp, x, metric, size), mlp.astype(np.float64)
 
     def rows() -> Iterator[Rows]:
