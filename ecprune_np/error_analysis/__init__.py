@@ -8,3 +8,7 @@ linearization    the true change beside the predicted one
 from .linearization import LinearizationError, linearization_error
 
 __all__ = ["LinearizationError", "linearization_error"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

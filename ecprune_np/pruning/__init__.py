@@ -22,3 +22,7 @@ __all__ = [
     "sparsity_schedule",
     "true_change",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

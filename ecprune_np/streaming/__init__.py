@@ -8,3 +8,9 @@ scratch          memory that is used again
 threads          blocks side by side
 rows             rows of least-squares problems, for what needs more than moments
 """
+
+__all__: list[str] = []  # what is public of it stands in `ecprune_np`
+
+
+def __dir__() -> list[str]:
+    return __all__
