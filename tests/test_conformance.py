@@ -574,6 +574,11 @@ def test_conditioned_error_allows_what_rounding_the_inputs_costs():
         assert conditioned_error((right + 4 * epsilon * R).astype(dtype), right, R) > 1e-5
 
 
+def test_conditioned_error_by_hand():
+    """|1.5 − 1| / 1, but for the roundings of R = 4."""
+    assert conditioned_error(np.array([1.5]), np.array([1.0]), np.array([4.0]))[0] == pytest.approx(0.5, rel=1e-13)
+
+
 def test_worst_error_of_the_library_against_its_oracle():
     for case in list(CASES.values())[::10]:
         fast, loops = ec.elimination_compensation(case.mlp, case.x), ec.oracle.loops(case.mlp, case.x)

@@ -178,10 +178,13 @@ def test_replace_goes_through_the_checks() -> None:
 def test_what_was_handed_in_stays_writable_and_is_not_followed() -> None:
     """A network, scores and masks are copies; a batch is as large as the data, and is none."""
     weights, masks, importance = [np.ones((2, 3))], [np.ones((2, 3), bool)], [np.ones((2, 3))]
+    shifts = [np.ones((2, 3))]
     mlp = ec.MLP(weights, [np.zeros(2)])
-    pruned, scores = ec.Pruned(mlp, masks), ec.Scores(importance)
-    weights[0][:] = masks[0][:] = importance[0][:] = 0
-    assert mlp.weights[0].all() and pruned.masks[0].all() and scores.importance[0].all()
+    pruned, scores = ec.Pruned(mlp, masks), ec.Scores(importance, shifts)
+    weights[0][:] = masks[0][:] = importance[0][:] = shifts[0][:] = 0
+    assert mlp.weights[0].all() and pruned.masks[0].all()
+    assert scores.importance[0].all() and scores.bias_shift[0].all()
+    assert not scores.importance[0].flags.writeable and not scores.bias_shift[0].flags.writeable
     x = np.ones((5, 3))
     batch = ec.Batch(x)
     x[0] = 2

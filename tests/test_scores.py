@@ -203,6 +203,10 @@ def test_a_dead_neuron_is_free_and_gets_no_shift() -> None:
     scores = ec.elimination_compensation(d.mlp.replace(d.mlp.weights, biases), d.x)
     assert (scores.importance[0][2] == 0).all() and (scores.bias_shift[0][2] == 0).all()
     assert (scores.importance[0][[0, 1, 3]] > 0).any()
+    differences = ec.oracle.finite_differences(d.mlp.replace(d.mlp.weights, biases), d.x)
+    for values in (differences.importance, differences.bias_shift):
+        assert (values[0][2] == 0).all()
+    assert (differences.bias_shift_error[0][2] == 0).all(), differences.bias_shift_error[0][2]
 
 
 @given(networks())

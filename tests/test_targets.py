@@ -138,3 +138,5 @@ def test_a_loss_metric_asked_directly_needs_targets_too() -> None:
 
     with pytest.raises(ValueError, match=r'^y: metric "mse" needs targets, got None'):
         cotangents("mse", np.ones((2, 3)))
+    with pytest.raises(ValueError, match=r"^metric: expected one of .*fisher.*, got 'fischer'"):
+        cotangents("fischer", np.ones((2, 3)))

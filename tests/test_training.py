@@ -62,9 +62,55 @@ def test_the_callback_sees_every_epoch_and_falling_losses(optimizer: str) -> Non
         assert len(seen) == 20
 
 
-def test_no_epochs_change_nothing() -> None:
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.longdouble])
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+def test_no_epochs_change_no_bit(optimizer: str, dtype: type) -> None:
+    """Nor by a way through double precision, which a longdouble does not survive."""
+    d = make([3, 2], dtype=dtype)
+    mlp = d.mlp.replace([w + w * np.finfo(dtype).eps for w in d.mlp.weights], d.mlp.biases)
+    after = ec.train(mlp, d.x, d.x[:, :2], optimizer=optimizer, epochs=0)
+    for before, now in zip((*mlp.weights, *mlp.biases), (*after.weights, *after.biases)):
+        assert now.dtype == dtype and (now == before).all()
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+def test_lists_are_as_good_as_arrays(optimizer: str) -> None:
+    d = make([3, 4, 2])
+    y = d.x[:, :2]
+    of_arrays = ec.train(d.mlp, d.x, y, optimizer=optimizer, epochs=3)
+    of_lists = ec.train(d.mlp, d.x.tolist(), y.tolist(), optimizer=optimizer, epochs=3)
+    assert all((a == b).all() for a, b in zip(of_arrays.weights, of_lists.weights))
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+def test_a_sample_that_is_not_finite_is_named_by_its_place_in_x(optimizer: str) -> None:
+    """And not in a shuffled batch."""
     d = make([3, 2])
-    assert (ec.train(d.mlp, d.x, d.x[:, :2], epochs=0).weights[0] == d.mlp.weights[0]).all()
+    x = d.x.copy()
+    x[17, 1] = np.nan
+    with pytest.raises(ValueError, match=r"^x: not finite at \[17, 1\]"):
+        ec.train(d.mlp, x, d.x[:, :2], optimizer=optimizer, **({"batch_size": 2} if optimizer == "adam" else {}))
+
+
+def test_one_step_of_adam_by_hand() -> None:
+    """θ − η g / (|g| + ε): with a gradient as small as ε = 1e-8 the step is half the learning rate."""
+    gradient = 1e-8
+    mlp = ec.MLP([[[0.0]]], [[0.0]])  # f = 0, so that ∂ℓ/∂w = −2 x y and ∂ℓ/∂b = −2 y
+    after = ec.train(mlp, [[1.0]], [[-gradient / 2]], epochs=1, learning_rate=0.25)
+    for theta in (after.weights[0][0, 0], after.biases[0][0]):
+        assert theta == pytest.approx(-0.125, rel=1e-12)
+
+
+def test_moments_of_adam_by_hand() -> None:
+    """Two steps of θ −= η m̂ / (√v̂ + ε) with β = (0.9, 0.999), the second at half the learning rate."""
+    y, eta = 3.0, 0.1
+    theta = m = v = 0.0
+    for step, rate in ((1, eta), (2, eta / 2)):
+        g = 2 * (2 * theta - y)  # weight and bias are the same, and so are their gradients
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+        theta -= rate * (m / (1 - 0.9**step)) / (np.sqrt(v / (1 - 0.999**step)) + 1e-8)
+    after = ec.train(ec.MLP([[[0.0]]], [[0.0]]), [[1.0]], [[y]], epochs=2, learning_rate=eta)
+    assert after.weights[0][0, 0] == after.biases[0][0] == pytest.approx(theta, rel=1e-12)
 
 
 def test_divergence_is_an_error_and_not_a_nan() -> None:
