@@ -295,6 +295,26 @@ def test_the_error_of_the_variance_is_within_its_bound(seed, n, offset):
         assert error <= bound, (float(error), float(bound))
 
 
+@given(SEEDS, st.integers(1, 4), st.sampled_from([0.0, 1.0, 1e4, 1e8]), st.sampled_from([0.0, 1e-6, 1.0, 1e6]))
+def test_the_error_of_a_merge_is_within_its_bound(seed, n, offset, apart):
+    """EC-7.9, EC-7.4, EC-7.5: the parts' own errors, that of Δ, and four roundings of each term."""
+    rng = np.random.default_rng(seed)
+    neuron = ec.MLP([[[1]]], [[0]])  # s = 1
+    a = [offset + k * apart + rng.standard_normal((n, 1)) for k in (0, 1)]
+    parts = [ec.collect_moments(neuron, samples) for samples in a]
+    merged = parts[0].merge(parts[1]).layers[0]
+    samples = [[Fraction(v) for v in part[:, 0]] for part in a]
+    mean = sum(map(sum, samples)) / (2 * n)
+    exact = sum(sum((v - mean) ** 2 for v in part) for part in samples) / (2 * n)
+    Q = [sum((v - Fraction(m.layers[0].reference[0])) ** 2 for v in part) / (2 * n) for part, m in zip(samples, parts)]
+    u, one_and_a_bit = Fraction(1, 2**53), Fraction(101, 100)  # for O(u²)
+    root = Fraction(float(np.sqrt(float(exact * max(Q)))))
+    own = (4 * n + 7) * sum(Q)
+    bound = u * one_and_a_bit * (own + 4 * (2 * n + 3) * root + 4 * exact + 4 * exact)
+    error = abs(Fraction(merged.variance[0, 0]) - exact)
+    assert error <= bound, (float(error), float(bound))
+
+
 @given(SEEDS, st.integers(1, 500), st.sampled_from([0.0, 1.0, 5.0, 30.0, 1e8]), st.floats(0, 1), st.booleans())
 def test_some_samples_choose_a_reference_for_all(seed, n, offset, share, in_order):
     """EC-7.8: 5 std/√p, also where those that choose are unlike the others."""

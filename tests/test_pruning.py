@@ -13,6 +13,7 @@ from networks import METRICS, Drawn, batch, make, networks
 
 import ecprune_np as ec
 from ecprune_np.error_analysis.comparison import worst_error
+from ecprune_np.oracle._common import embedding, problem
 from ecprune_np.pruning.iterative import reaching_outputs, scores_of_survivors
 from ecprune_np.streaming.collect import moments_of_batches
 
@@ -197,3 +198,31 @@ def test_iterative_pruning_takes_a_metric_and_targets(metric: str) -> None:
     d = make([3, 4, 3])
     pruned = ec.prune_iteratively(d.mlp, batch(d, metric), 0.5, steps=3, metric=metric)
     assert n_removed(pruned) == 12
+
+
+@given(networks(max_layers=3, logits=True), st.sampled_from(METRICS))
+def test_what_the_steps_change_adds_up_at_most(d: Drawn, metric: str) -> None:
+    """EC-5.11: in the embedding of each metric; with one M for all steps, as of "output", so do the true changes."""
+    x = batch(d, metric)
+    p = problem(d.mlp, x, metric)
+    path = [d.mlp]
+    ec.prune_iteratively(d.mlp, x, 0.9, steps=4, metric=metric, callback=lambda step, pruned: path.append(pruned.mlp))
+    points = [embedding(p, mlp(d.x)) for mlp in path]
+
+    def length(a: Any, b: Any) -> float:
+        return float(np.sqrt(p.weight @ np.sum((b - a) ** 2, axis=1)))
+
+    whole, steps = length(points[0], points[-1]), [length(a, b) for a, b in pairwise(points)]
+    assert whole <= sum(steps) * (1 + 1e-12) + 1e-12, (whole, steps)
+    true = [np.sqrt(ec.oracle.true_change(b, a, ec.Batch(d.x, d.sample_weight))) for a, b in pairwise(path)]
+    whole = np.sqrt(ec.oracle.true_change(path[-1], path[0], ec.Batch(d.x, d.sample_weight)))
+    assert whole <= sum(true) * (1 + 1e-12) + 1e-12, (whole, true)
+
+
+def test_with_the_metric_taken_anew_the_steps_may_be_shorter_than_the_way() -> None:
+    """EC-5.11 does not hold of Δfᵀ M Δf where M is that of each step's start: logits (0, 0), (10, 0), (20, 0)."""
+    path = [ec.MLP([[[0.0], [0.0]]], [[logit, 0.0]]) for logit in (0.0, 10.0, 20.0)]
+    x = [[0.0]]
+    steps = [np.sqrt(ec.oracle.true_change(b, a, x, "fisher")) for a, b in pairwise(path)]
+    whole = np.sqrt(ec.oracle.true_change(path[2], path[0], x, "fisher"))
+    assert whole == pytest.approx(10) and sum(steps) == pytest.approx(5.0674, abs=1e-4), (whole, steps)
