@@ -1,13 +1,21 @@
 """The conformance cases: their references are right, their flags true, and every mistake shows in some of them."""
 
+import importlib
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import ecprune_np as ec
 from ecprune_np import conformance
+from ecprune_np.conformance._cases import VECTORS
 from ecprune_np.conformance._diagnosis import MATCH, _distances
 from ecprune_np.conformance._mistakes import wrong_values
-from ecprune_np.error_analysis.comparison import relative_error
+from ecprune_np.error_analysis.comparison import digits, relative_error
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
+make_vectors = importlib.import_module("make_vectors")
 
 CASES = conformance.cases()
 KINKED = ("relu", "leaky_relu", "elu")
@@ -19,12 +27,46 @@ def worst(values, references, scales):
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_reference_agrees_with_the_loops_in_extended_precision(case):
-    exact = ec.oracle.loops(case.mlp.astype(np.longdouble), case.x.astype(np.longdouble))
+    loops = ec.oracle.loops(case.mlp.astype(np.longdouble), case.x.astype(np.longdouble))
     reference = case.reference
-    assert worst(reference.importance, exact.importance, reference.importance_scale) < 1e-14
-    assert worst(reference.bias_shift, exact.bias_shift, reference.shift_scale) < 1e-14
+    assert worst(loops.importance, reference.importance, reference.importance_scale) < 1e-14
+    assert worst(loops.bias_shift, reference.bias_shift, reference.shift_scale) < 1e-14
     if case.ill_conditioned:
-        assert worst(reference.importance, exact.importance, exact.importance) < 1e-12
+        assert worst(loops.importance, reference.importance, reference.importance) < 1e-12
+
+
+def test_the_fast_path_is_one_more_candidate():
+    """EC-7.6, EC-9.5: what is right for a case does not come from it."""
+
+    def fast(weights, biases, activation, x):
+        scores = ec.elimination_compensation(ec.MLP(weights, biases, activation), x)
+        return scores.importance, scores.bias_shift
+
+    report = conformance.check(fast)
+    assert report.verdict == "conforms" and not report.diagnosis
+    least = min(digits(entry.error) for result in report.results for entry in result.worst)
+    assert least > 14, least
+
+
+@pytest.fixture(scope="module")
+def made():
+    """Every file, made again."""
+    pytest.importorskip("mpmath", reason="exact values of tanh and the like need mpmath")
+    return make_vectors.files()
+
+
+def test_inputs_and_expected_values_are_made_again_as_they_are(made):
+    """EC-9.7: by exact arithmetic, from the definition; what was published never moves."""
+    assert make_vectors.moved(VECTORS, made) == []
+
+
+def test_what_moves_is_named(made, tmp_path):
+    conformance.write_vectors(tmp_path)
+    (tmp_path / "depth-2.json").unlink()
+    (tmp_path / "new.json").write_text("{}")
+    file = tmp_path / "square.json"
+    file.write_text(file.read_text(encoding="utf-8").replace('"version": 1', '"version": 2'), encoding="utf-8")
+    assert make_vectors.moved(tmp_path, made) == ["depth-2.json", "new.json", "square.json"]
 
 
 def test_there_are_enough_cases_with_unique_names_that_are_file_names():

@@ -1,11 +1,15 @@
-"""The conformance cases: small networks, each made to tell right implementations from wrong ones."""
+"""The conformance cases: small networks, each made to tell right implementations from wrong ones.
+
+Inputs and what is right for them are files, made by `examples/make_vectors.py` with exact arithmetic: nothing of what
+they judge has a part in them.  A version that was published never changes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import json
+from dataclasses import dataclass
 from functools import cache, cached_property
-from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,16 +17,14 @@ import numpy as np
 from .._checks import frozen
 from .._frozen import Frozen
 from .._types import ActivationName, Array
-from ..activations import ACTIVATIONS
-from ..error_analysis.comparison import scales
-from ..mlp import MLP, forward
-from ..scores import compensated
-from ..streaming.collect import collect_moments
+from ..mlp import MLP
 
 Layers = tuple[Array, ...]
 
+VERSION = 1
+VECTORS = Path(__file__).with_name("vectors") / str(VERSION)
+INDEX, SCHEMA = "index.json", "vectors.schema.json"
 ILL_CONDITIONED = "ill-conditioned"
-CONSTANT = 1e-12  # a column is constant where it varies less, relative to its size
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -79,6 +81,8 @@ class Case(Frozen):
         Of the hidden layers.
     x : array (N, n_0)
         The samples.
+    reference : Reference
+        What is right: exact values, rounded once.
 
     Examples
     --------
@@ -94,6 +98,7 @@ class Case(Frozen):
     biases: Layers
     activation: ActivationName
     x: Array
+    reference: Reference
 
     def __repr__(self) -> str:
         sizes = "-".join(str(n) for n in self.mlp.sizes)
@@ -117,13 +122,6 @@ class Case(Frozen):
         """The case's network."""
         return MLP(self.weights, self.biases, self.activation)
 
-    @cached_property
-    def reference(self) -> Reference:
-        """The right answer, by the fast path (EC-3.3, EC-3.4)."""
-        moments = collect_moments(self.mlp, self.x)
-        scores = compensated(self.mlp, moments)
-        return Reference(scores.importance, scores.bias_shift, *scales(self.mlp, moments))
-
     def inputs(self) -> tuple[list[Array], list[Array], str, Array]:
         """Fresh copies of what a candidate is called with: weights, biases, activation, x."""
         return [w.copy() for w in self.weights], [b.copy() for b in self.biases], self.activation, self.x.copy()
@@ -144,489 +142,19 @@ def cases() -> tuple[Case, ...]:
     >>> len({case.name for case in cases}) == len(cases)
     True
     """
-    return (
-        *_activations(),
-        *_outputs(),
-        *_depths(),
-        *_widths(),
-        *_samples(),
-        *_batches(),
-        *_dead_neurons(),
-        *_constant_inputs(),
-        *_correlations(),
-        *_weight_sizes(),
-        *_saturation(),
-        *_biases(),
-        *_offsets(),
-    )
+    names = json.loads((VECTORS / INDEX).read_text(encoding="utf-8"))
+    return tuple(_read(json.loads((VECTORS / f"{name}.json").read_text(encoding="utf-8"))) for name in names)
 
 
-def _case(
-    name: str, group: str, note: str, weights: Sequence[Any], biases: Sequence[Any], activation: ActivationName, x: Any
-) -> Case:
-    ws = tuple(frozen(np.array(w, np.float64)) for w in weights)
-    bs = tuple(frozen(np.array(b, np.float64)) for b in biases)
-    samples = frozen(np.array(x, np.float64))
-    return Case(name, (group, *_flags(MLP(ws, bs, activation), activation, samples)), note, ws, bs, activation, samples)
+def _read(vector: dict[str, Any]) -> Case:
+    """The case that a file holds."""
+    expected, scale = vector["expected"], vector["scale"]
+    quantities = [values[name] for values in (expected, scale) for name in ("importance", "bias_shift")]
+    reference = Reference(*map(_arrays, quantities))
+    arrays = _arrays(vector["weights"]), _arrays(vector["biases"])
+    flags, x = tuple(vector["flags"]), frozen(np.array(vector["x"], np.float64))
+    return Case(vector["name"], flags, vector["note"], *arrays, vector["activation"], x, reference)
 
 
-def _flags(mlp: MLP, activation: str, x: Array) -> tuple[str, ...]:
-    """What is special about a case, found by looking at it."""
-    shapes = mlp.shapes
-    sensitivity = collect_moments(mlp, x).sensitivity
-    columns = [a for a in forward(mlp, x).inputs if len(x) > 1]
-    found = {
-        activation: mlp.n_layers > 1,
-        f"{mlp.n_layers} layer{'s' * (mlp.n_layers > 1)}": True,
-        "hidden layers": mlp.n_layers > 1,
-        "3 or more layers": mlp.n_layers > 2,
-        "several outputs": mlp.sizes[-1] > 1,
-        "one output": mlp.sizes[-1] == 1,
-        "one sample": len(x) == 1,
-        "more than 32 samples": len(x) > 32,
-        "one neuron wide": 1 in mlp.sizes[1:-1],
-        "square layer": any(n == m > 1 for n, m in shapes),
-        "dead neuron": any((S == 0).any() for S in sensitivity),
-        "zero input": any((a == 0).all(axis=0).any() for a in columns),
-        "constant input": any(
-            ((np.ptp(a, axis=0) <= CONSTANT * np.abs(a).max(axis=0)) & a.any(axis=0)).any() for a in columns
-        ),
-        "zero weight": any((w == 0).any() for w in mlp.weights),
-    }
-    return tuple(flag for flag, holds in found.items() if holds)
-
-
-def _random(
-    sizes: Sequence[int], seed: int, n_samples: int = 20, bias: float = 0.5
-) -> tuple[list[Array], list[Array], Array]:
-    """Normal weights of variance 1/n_in, normal biases and samples, rounded so that float32 holds them exactly."""
-    rng = np.random.default_rng(seed)
-    weights = [_float32(rng.standard_normal((n, m)) / np.sqrt(m)) for m, n in pairwise(sizes)]
-    biases = [_float32(bias * rng.standard_normal(n)) for n in sizes[1:]]
-    return weights, biases, _float32(rng.standard_normal((n_samples, sizes[0])))
-
-
-def _float32(array: Array) -> Array:
-    """Rounded to float32: an implementation in float32 then starts from the same numbers."""
-    return array.astype(np.float32).astype(np.float64)
-
-
-def _activations() -> list[Case]:
-    notes = {
-        "identity": "a linear network: s is the same for every sample",
-        "relu": "σ' is a step: [z > 0]",
-        "leaky_relu": "the slope below zero is 0.01",
-        "elu": "σ' = e^z below zero, 1 above",
-        "sigmoid": "σ' = s (1 − s) at the preactivation",
-        "tanh": "σ' = 1 − tanh² at the preactivation",
-        "softplus": "σ' is the logistic function",
-        "sin": "σ' = cos z changes its sign",
-        "silu": "σ' = s + z s (1 − s)",
-        "gelu": "the exact one, with erf: the tanh approximation is 1e-3 away",
-    }
-    made: list[Case] = []
-    for name in ACTIVATIONS:
-        for sizes, seed in (((4, 5, 2), 11), ((3, 4, 5, 3), 13)):
-            weights, biases, x = _random(sizes, seed, 12)
-            made.append(
-                _case(f"{name}-{len(sizes) - 1}-layers", "activations", notes[name], weights, biases, name, 1.5 * x)
-            )
-    weights, biases, x = _random([3, 4, 2], 14, 12)
-    biases[0] = _float32(0.25 * biases[0] - 3)
-    note = "preactivations around −3, where the tanh approximation is 10 % away: it shows in float32 too"
-    made.append(_case("gelu-tail", "activations", note, [0.25 * weights[0], weights[1]], biases, "gelu", x))
-    return made
-
-
-def _outputs() -> list[Case]:
-    w, b, x = _random([4, 5, 1], 21)
-    one = _case(
-        "one-output", "outputs", "sums over the outputs have one term: only other mistakes show", w, b, "tanh", x
-    )
-    w, b, x = _random([4, 5, 2], 22)
-    w[1][1], b[1][1] = -w[1][0], -b[1][0]
-    opposite = _case(
-        "opposite-outputs", "outputs", "f_2 = −f_1: a gradient of the sum of the outputs is zero", w, b, "tanh", x
-    )
-    w[1][1], b[1][1] = w[1][0], b[1][0]
-    equal = _case(
-        "equal-outputs",
-        "outputs",
-        "f_2 = f_1: a gradient of the sum counts twice, a sum of squares once each",
-        w,
-        b,
-        "tanh",
-        x,
-    )
-    w, b, x = _random([3, 4, 9], 23)
-    many = _case(
-        "nine-outputs", "outputs", "s_i sums J_k² over the outputs: no mean, no sum of J_k", w, b, "sigmoid", x
-    )
-    w, b, x = _random([4, 5, 3], 24)
-    w[1][0] *= 100
-    unequal = _case("unequal-outputs", "outputs", "one output is 100 times larger than the others", w, b, "softplus", x)
-    return [one, opposite, equal, many, unequal]
-
-
-def _depths() -> list[Case]:
-    made: list[Case] = []
-    for depth, sizes in enumerate(([5, 3], [4, 6, 3], [3, 5, 4, 2], [4, 3, 5, 4, 3], [3, 4, 5, 4, 3, 2]), 1):
-        note = "exact: the output is linear in every weight" if depth == 1 else "the pullback passes every later layer"
-        w, b, x = _random(sizes, 30 + depth)
-        made.append(_case(f"depth-{depth}", "depth", note, w, b, "tanh", x))
-    w, b, x = _random([3, 6, 6, 5, 2], 37, bias=1.0)
-    made.append(_case("deep-relu", "depth", "dead samples differ from layer to layer", w, b, "relu", x))
-    w, b, x = _random([3, 4, 5, 4, 2], 38)
-    made.append(_case("deep-identity", "depth", "no σ' at all: s is a product of matrices", w, b, "identity", x))
-    w, b, x = _random([4, 5, 6, 4, 2], 39)
-    made.append(
-        _case(
-            "deep-mixed-signs",
-            "depth",
-            "cross terms of J cancel: squares cannot be propagated layer by layer",
-            w,
-            b,
-            "sin",
-            x,
-        )
-    )
-    return made
-
-
-def _widths() -> list[Case]:
-    made: list[Case] = []
-    for name, sizes, note in (
-        ("width-one", [1, 1, 1], "every array has one entry: sums and axes cannot hide"),
-        ("width-one-deep", [1, 1, 1, 1, 1], "a chain of single neurons"),
-        ("bottleneck", [4, 3, 1, 3, 2], "a layer of one neuron between wider ones"),
-        ("one-input", [1, 6, 2], "each neuron of the first layer has one weight"),
-        ("square", [4, 4, 4], "a transposed result has the right shape"),
-        ("square-deep", [3, 3, 3, 3], "a transposed weight matrix raises no error"),
-        ("wide", [2, 16, 2], "more neurons than samples' directions"),
-    ):
-        w, b, x = _random(sizes, 40 + len(made), 15)
-        made.append(_case(name, "width", note, w, b, "tanh", x))
-    return made
-
-
-def _samples() -> list[Case]:
-    made: list[Case] = []
-    for name, n_samples, note in (
-        ("one-sample", 1, "nothing varies: I = 0, and δ* = w a; N − 1 divides by zero"),
-        ("two-samples", 2, "N − 1 in place of N doubles the importance"),
-        ("seven-samples", 7, "fewer samples than weights"),
-    ):
-        w, b, x = _random([4, 5, 3], 50 + n_samples, n_samples)
-        made.append(_case(name, "samples", note, w, b, "tanh", x))
-    w, b, x = _random([3, 4, 2], 58, 5)
-    made.append(
-        _case(
-            "repeated-samples",
-            "samples",
-            "each sample three times: the same values as once",
-            w,
-            b,
-            "tanh",
-            np.repeat(x, 3, axis=0),
-        )
-    )
-    made.append(
-        _case(
-            "equal-samples",
-            "samples",
-            "the same sample 20 times: every weight is free",
-            w,
-            b,
-            "tanh",
-            np.repeat(x[:1], 20, axis=0),
-        )
-    )
-    w, b, x = _random([3, 4, 2], 59, 16)
-    x[1:] *= 0.125
-    made.append(
-        _case("outlier-sample", "samples", "one sample is 8 times larger: E[s]² is not E[s²]", w, b, "softplus", x)
-    )
-    return made
-
-
-def _batches() -> list[Case]:
-    made: list[Case] = []
-    sorted_ones: list[tuple[int, ActivationName, str]] = [
-        (33, "tanh", "one more than a batch of 32: batches must be weighted by their size"),
-        (65, "softplus", "two batches of 32 and one of a single sample"),
-        (129, "relu", "one more than a batch of 128"),
-        (200, "sigmoid", "not a multiple of any power of two above 8"),
-    ]
-    for n_samples, activation, note in sorted_ones:
-        w, b, x = _random([3, 4, 2], 60 + n_samples, n_samples)
-        order = np.argsort(x[:, 0])
-        x[:, 0] = _float32(2 * x[:, 0])
-        made.append(
-            _case(
-                f"sorted-{n_samples}", "batches", f"{note}; sorted, so their means differ", w, b, activation, x[order]
-            )
-        )
-    w, b, x = _random([3, 4, 2], 69, 257)
-    x[256] *= 16
-    made.append(
-        _case(
-            "last-257",
-            "batches",
-            "the last of 257 samples is the largest: a dropped incomplete batch shows",
-            w,
-            b,
-            "elu",
-            x,
-        )
-    )
-    return made
-
-
-def _dead_neurons() -> list[Case]:
-    made: list[Case] = []
-    w, b, x = _random([3, 4, 2], 70)
-    b[0][1] = -20
-    made.append(_case("dead-relu", "dead neurons", "S_i = 0: I and δ* are 0, not 0/0", w, b, "relu", x))
-    w, b, x = _random([3, 4, 5, 2], 71)
-    w[1][:, 2] = 0
-    made.append(
-        _case(
-            "disconnected-neuron",
-            "dead neurons",
-            "zero outgoing weights: S_i = 0 with a live activation",
-            w,
-            b,
-            "tanh",
-            x,
-        )
-    )
-    w, b, x = _random([3, 4, 3, 2], 72)
-    b[1][:] = -20
-    made.append(_case("dead-layer", "dead neurons", "a whole layer is dead, and so is all before it", w, b, "relu", x))
-    w, b, x = _random([2, 3, 2], 73, 6)
-    w[0][0], b[0][0], x[:, 0] = (1, 0), 0, (2, -1, -2, -1, -3, -1)
-    made.append(
-        _case(
-            "one-live-sample",
-            "dead neurons",
-            "a neuron lives for one sample: v = 0, while the plain variance is large",
-            w,
-            b,
-            "relu",
-            x,
-        )
-    )
-    weights = [[[1, 0], [1, -1], [0, 2]], [[1, 2, -1], [1, -1, 3]]]
-    samples = [[0, 1], [2, 2], [1, -1], [-1, -1], [0, 0], [3, 0]]
-    made.append(
-        _case(
-            "kink-relu",
-            "dead neurons",
-            "preactivations that are exactly 0: relu'(0) = 0",
-            weights,
-            [[0, 0, 0], [0, 1]],
-            "relu",
-            samples,
-        )
-    )
-    weights = [[[1, 1]], [[1], [2]]]
-    samples = [[1, -1], [2, -2], [-1, 1]]
-    made.append(
-        _case(
-            "always-at-kink",
-            "dead neurons",
-            "a neuron whose preactivation is always 0 is dead",
-            weights,
-            [[0], [0, 1]],
-            "relu",
-            samples,
-        )
-    )
-    return made
-
-
-def _constant_inputs() -> list[Case]:
-    made: list[Case] = []
-    w, b, x = _random([4, 3, 2], 80)
-    x[:, 1] = 3
-    w[0][:, 1] = (5, -0.25, 2)
-    b[0] -= 1.5 * w[0][:, 1]
-    made.append(
-        _case(
-            "constant-input",
-            "constant inputs",
-            "the bias can replace the weight: I = 0, δ* = w a",
-            w,
-            b,
-            "tanh",
-            0.5 * x,
-        )
-    )
-    w, b, x = _random([4, 3, 2], 81)
-    x[:, 2] = 0
-    made.append(_case("zero-input", "constant inputs", "I = 0 and δ* = 0 exactly", w, b, "tanh", x))
-    w, b, x = _random([3, 4, 3, 2], 82)
-    w[0][1] = 0
-    made.append(
-        _case(
-            "constant-hidden", "constant inputs", "a hidden neuron with zero weights passes σ(b) on", w, b, "sigmoid", x
-        )
-    )
-    w, b, _ = _random([3, 4, 2], 83)
-    made.append(
-        _case(
-            "all-constant",
-            "constant inputs",
-            "every input is constant: every weight is free",
-            w,
-            b,
-            "softplus",
-            np.tile([1.0, -2.0, 0.5], (9, 1)),
-        )
-    )
-    return made
-
-
-def _correlations() -> list[Case]:
-    """Inputs that are large exactly where the neuron is sensitive, or insensitive."""
-    made: list[Case] = []
-    correlated: list[tuple[str, ActivationName, int, str]] = [
-        ("correlated-relu", "relu", 1, "the neuron is live where its input is large: weighted and plain mean differ"),
-        ("anticorrelated-relu", "relu", -1, "the neuron is live where its input is small"),
-        ("correlated-softplus", "softplus", 1, "s grows with the input: the weighted mean is larger"),
-        ("correlated-elu", "elu", -1, "s falls with the input"),
-        ("symmetric-tanh", "tanh", 1, "s falls with the input's square: the means agree, the variances do not"),
-        ("correlated-sin", "sin", 1, "s rises and falls with the input"),
-    ]
-    for name, activation, sign, note in correlated:
-        w, b, x = _random([3, 4, 2], 90 + len(made), 24)
-        w[0][:, 0] = sign * (1 + np.arange(4)) / 2
-        x[:, 0] *= 1.5
-        if name == "symmetric-tanh":
-            x, b[0] = np.vstack([x[:12], -x[:12]]), np.zeros(4)
-        made.append(_case(name, "correlation", note, w, b, activation, x))
-    w, b, x = _random([4, 2], 97, 24)
-    made.append(
-        _case("uncorrelated", "correlation", "one layer, s = 1: weighted and plain mean agree", w, b, "tanh", x + 1)
-    )
-    return made
-
-
-def _weight_sizes() -> list[Case]:
-    made: list[Case] = []
-    w, b, x = _random([8, 4], 100)
-    exponents = np.linspace(-8, 8, 32).reshape(4, 8)
-    rng = np.random.default_rng(100)
-    wide = _float32(rng.permuted(10**exponents) * np.sign(w[0]))
-    made.append(
-        _case("weights-1e-8-to-1e8", "weights", "importances from 1e-16 to 1e16 in one layer", [wide], b, "identity", x)
-    )
-    for exponent in (-8, 8):
-        w, b, x = _random([3, 4, 2], 101)
-        scale = _float32(np.array(10.0**exponent))
-        note = "S_i far below any ε that is added to a denominator" if exponent < 0 else "s and I far above 1"
-        made.append(
-            _case(
-                f"weights-1e{exponent}",
-                "weights",
-                note,
-                [_float32(scale * v) for v in w],
-                [scale * v for v in b],
-                "relu",
-                x,
-            )
-        )
-    w, b, x = _random([3, 4, 2], 102)
-    w[1] = _float32(1e-15 * w[1])
-    note = "S_i near 1e-30 in the first layer, with ordinary activations: no ε is small beside it"
-    made.append(_case("tiny-sensitivity", "weights", note, w, b, "tanh", x))
-    w, b, x = _random([3, 4, 3, 2], 103)
-    w[1] = _float32(w[1] * 1e-4)
-    w[2] = _float32(w[2] * 1e4)
-    made.append(
-        _case(
-            "layers-of-unlike-size", "weights", "a normalisation per layer changes the global ranking", w, b, "tanh", x
-        )
-    )
-    w, b, x = _random([4, 5, 3], 104)
-    w[0][::2, 1::2] = 0
-    w[1][1] = 0
-    made.append(_case("pruned-weights", "weights", "weights that are zero already are free", w, b, "tanh", x))
-    w, b, x = _random([4, 3, 2], 105)
-    made.append(
-        _case(
-            "negative-weights",
-            "weights",
-            "the shift carries the weight's sign",
-            [-np.abs(v) for v in w],
-            b,
-            "softplus",
-            np.abs(x),
-        )
-    )
-    return made
-
-
-def _saturation() -> list[Case]:
-    made: list[Case] = []
-    gains: dict[ActivationName, float] = {"tanh": 4.0, "sigmoid": 8.0, "elu": 4.0}
-    for activation, gain in gains.items():
-        w, b, x = _random([3, 4, 3, 2], 112)
-        w[0] *= gain
-        note = "most samples are saturated: s spans orders of magnitude"
-        made.append(_case(f"saturated-{activation}", "saturation", note, w, b, activation, x))
-    return made
-
-
-def _biases() -> list[Case]:
-    made: list[Case] = []
-    w, b, x = _random([4, 5, 3], 120, bias=0)
-    made.append(_case("zero-biases", "biases", "no bias to hide behind: every shift is w μ", w, b, "tanh", x))
-    w, b, x = _random([4, 5, 3], 121, bias=2)
-    made.append(_case("large-biases", "biases", "the forward pass needs its biases", w, b, "softplus", x))
-    w, b, x = _random([4, 5, 3], 122)
-    made.append(
-        _case(
-            "positive-inputs",
-            "biases",
-            "means that are far from zero: most is gained by compensation",
-            w,
-            b,
-            "tanh",
-            np.abs(x) + 1,
-        )
-    )
-    return made
-
-
-def _offsets() -> list[Case]:
-    """Common offsets of the inputs, in standard deviations; the inputs are multiples of 2⁻³, exact also in float32."""
-    made: list[Case] = []
-    for exponent in (3, 6, 8):
-        w, b, x = _random([4, 3], 130 + exponent, 24)
-        samples = np.round(8 * x) / 8 + 2.0 ** round(exponent * np.log2(10)) * np.array([1, -1, 1, 0])
-        note = f"inputs 1e{exponent} standard deviations from zero: E[s a²] − E[s a]²/S cancels"
-        made.append(_ill_conditioned(_case(f"offset-1e{exponent}", "conditioning", note, w, b, "identity", samples)))
-    for exponent in (2, 3):
-        w, b, x = _random([4, 3, 2], 140 + exponent, 24)
-        offset = 2.0 ** round(exponent * np.log2(10))
-        samples = np.round(8 * x) / 8 + offset * np.array([1, 0, 0, 0])
-        w[0][:, 0] = np.round(16 * w[0][:, 0]) / 16
-        b[0] = _float32(b[0] - offset * w[0][:, 0])
-        note = f"an input 1e{exponent} standard deviations from zero, absorbed by the bias, with s that varies"
-        made.append(
-            _ill_conditioned(_case(f"offset-1e{exponent}-two-layers", "conditioning", note, w, b, "tanh", samples))
-        )
-    w, b, x = _random([3, 4, 2], 150, 24)
-    b[0] += 1024
-    note = "hidden activations 1e3 standard deviations from zero"
-    made.append(_ill_conditioned(_case("offset-hidden", "conditioning", note, w, b, "softplus", x)))
-    w, b, x = _random([3, 4, 2], 151, 24)
-    x[:, 1] = 3
-    note = "a constant input: I = 0, and the textbook form leaves ε R"
-    made.append(_ill_conditioned(_case("constant-exactly", "conditioning", note, w, b, "tanh", x)))
-    return made
-
-
-def _ill_conditioned(case: Case) -> Case:
-    return replace(case, flags=(case.flags[0], ILL_CONDITIONED, *case.flags[1:]))
+def _arrays(layers: list[Any]) -> Layers:
+    return tuple(frozen(np.array(layer, np.float64)) for layer in layers)

@@ -9,21 +9,18 @@ from typing import Any
 import numpy as np
 
 from .._checks import overflow_raised_later
-from .._files import save_json, save_text
+from .._files import save_text
 from .._types import File
-from ..error_analysis._certify import certify, wider_format
-from ..error_analysis.comparison import ROUNDINGS
-from ._cases import Case, Layers, cases
+from ._cases import INDEX, SCHEMA, VECTORS, Case, Layers, cases
 from ._report import Report
-from ._verdict import TOLERANCES, Outcome, Result, judge
+from ._verdict import Outcome, Result, judge
 
-SCHEMA = "vectors.schema.json"
 ENDING = ".out.json"
 DTYPES = {"float64": np.float64, "float32": np.float32}
 
 
 def write_vectors(folder: File) -> int:
-    """Write `<case>.json` for every case, and the JSON schema; numbers are read back exactly.
+    """Copy `<case>.json` of every case, their index and the JSON schema; numbers are read back exactly.
 
     Parameters
     ----------
@@ -47,9 +44,8 @@ def write_vectors(folder: File) -> int:
     """
     directory = Path(folder)
     directory.mkdir(parents=True, exist_ok=True)
-    save_text(directory / SCHEMA, schema_text())
-    for case in cases():
-        save_json(directory / f"{case.name}.json", vector(case))
+    for name in (SCHEMA, INDEX, *(f"{case.name}.json" for case in cases())):
+        save_text(directory / name, (VECTORS / name).read_text(encoding="utf-8"))
     return len(cases())
 
 
@@ -91,25 +87,6 @@ def check_vectors(folder: File) -> Report:
     return Report(str(directory), tuple(_result(directory, case) for case in cases()), notes)
 
 
-def vector(case: Case) -> dict[str, Any]:
-    """What `<case>.json` holds: inputs, expected values, the scales and tolerances of the comparison, flags, note.
-
-    `digits` are the certified correct digits of every expected value (EC-9.5), null where the platform that writes
-    has no wider format to certify them with.
-    """
-    reference = case.reference
-    return _inputs(case) | {
-        "flags": list(case.flags),
-        "note": case.note,
-        "expected": {"importance": _lists(reference.importance), "bias_shift": _lists(reference.bias_shift)},
-        "scale": {"importance": _lists(reference.importance_scale), "bias_shift": _lists(reference.shift_scale)},
-        "digits": _digits(case),
-        "tolerance": {str(dtype): tolerance for dtype, tolerance in TOLERANCES.items()},
-        "ill_conditioned": case.ill_conditioned,
-        "roundings": ROUNDINGS,
-    }
-
-
 def _inputs(case: Case) -> dict[str, Any]:
     return {
         "name": case.name,
@@ -118,19 +95,6 @@ def _inputs(case: Case) -> dict[str, Any]:
         "biases": _lists(case.biases),
         "x": case.x.tolist(),
     }
-
-
-def _digits(case: Case) -> dict[str, Any] | None:
-    if wider_format(case.mlp.dtype) is None:
-        return None
-    certificate = certify(case.mlp, case.x)
-    layers = {"importance": certificate.importance_digits, "bias_shift": certificate.bias_shift_digits}
-    return {name: [np.round(digits, 1).tolist() for digits in values] for name, values in layers.items()}
-
-
-def schema_text() -> str:
-    """The JSON schema of case files and result files."""
-    return Path(__file__).with_name(SCHEMA).read_text(encoding="utf-8")
 
 
 def _lists(layers: Layers) -> list[Any]:
