@@ -202,7 +202,7 @@ def test_iterative_pruning_takes_a_metric_and_targets(metric: str) -> None:
 
 @given(networks(max_layers=3, logits=True), st.sampled_from(METRICS))
 def test_what_the_steps_change_adds_up_at_most(d: Drawn, metric: str) -> None:
-    """EC-5.11: in the embedding of each metric; with one M for all steps, as of "output", so do the true changes."""
+    """EC-5.12: in the embedding of each metric; with one M for all steps, as of "output", so do the true changes."""
     x = batch(d, metric)
     p = problem(d.mlp, x, metric)
     path = [d.mlp]
@@ -220,7 +220,7 @@ def test_what_the_steps_change_adds_up_at_most(d: Drawn, metric: str) -> None:
 
 
 def test_with_the_metric_taken_anew_the_steps_may_be_shorter_than_the_way() -> None:
-    """EC-5.11 does not hold of Δfᵀ M Δf where M is that of each step's start: logits (0, 0), (10, 0), (20, 0)."""
+    """EC-5.12 does not hold of Δfᵀ M Δf where M is that of each step's start: logits (0, 0), (10, 0), (20, 0)."""
     path = [ec.MLP([[[0.0], [0.0]]], [[logit, 0.0]]) for logit in (0.0, 10.0, 20.0)]
     x = [[0.0]]
     steps = [np.sqrt(ec.oracle.true_change(b, a, x, "fisher")) for a, b in pairwise(path)]

@@ -34,7 +34,7 @@ def prune_iteratively(
     batch_size: int | None = None,
     callback: Callable[[int, Pruned], None] | None = None,
 ) -> Pruned:
-    """Prune in `steps` bites, scoring the surviving weights anew before each (EC-5.6, EC-5.11).
+    """Prune in `steps` bites, scoring the surviving weights anew before each (EC-5.6, EC-5.12).
 
     Inputs and neurons that no longer reach an output cost nothing from then on (EC-5.8).
 
