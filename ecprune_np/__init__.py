@@ -42,6 +42,9 @@ Oracles
 Error analysis
     linearization_error         the true change beside the predicted one
     LinearizationError          where first order can be trusted
+    standard_errors             how sure importances and shifts are, and whether there are enough samples
+    StandardErrors              them, and which removed weights other samples would keep
+    RemovedSet                  how many these are
 Other frameworks
     interop                     networks from and to PyTorch, Keras, Flax, scikit-learn, safetensors, ONNX
 Conformance
@@ -55,7 +58,7 @@ from . import conformance, criteria, data, interop, oracle
 from .activations import ACTIVATIONS
 from .batch import Batch, BatchError
 from .criteria.surgeon import obc_update, obs_update
-from .error_analysis import LinearizationError, linearization_error
+from .error_analysis import LinearizationError, RemovedSet, StandardErrors, linearization_error, standard_errors
 from .evaluation import accuracy
 from .loading import load
 from .losses import Gradient, loss_gradient, mean_loss
@@ -98,6 +101,9 @@ __all__ = [  # noqa: RUF022  # in the order of reading, as above
     "oracle",
     "linearization_error",
     "LinearizationError",
+    "standard_errors",
+    "StandardErrors",
+    "RemovedSet",
     "interop",
     "conformance",
     "data",

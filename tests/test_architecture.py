@@ -55,6 +55,7 @@ ORDER = [
     "criteria",
     "error_analysis.comparison",
     "error_analysis.linearization",
+    "error_analysis.jackknife",
     "error_analysis._certify",
     "error_analysis",
     "oracle._common",

@@ -62,6 +62,7 @@ ONCE: dict[str, Callable[[Any, Any], list[Any]]] = {  # functions (x, metric) th
     "prune joint": lambda x, m: network_arrays(pruned_with("joint")(x, m)),
     "accuracy": lambda x, m: [ec.accuracy(MLP, x)],
     "linearization_error": linearization_arrays,
+    "standard_errors": lambda x, m: score_arrays(ec.standard_errors(MLP, x, m)),
     "oracle.loops": lambda x, m: score_arrays(ec.oracle.loops(MLP, x, m)),
     "oracle.complex_step": lambda x, m: score_arrays(ec.oracle.complex_step(MLP, x, m)),
     "oracle.finite_differences": lambda x, m: score_arrays(ec.oracle.finite_differences(MLP, x, m)),

@@ -24,6 +24,7 @@ MOMENTS = ec.collect_moments(D.mlp, BATCH)
 SCORES = ec.elimination_compensation(D.mlp, MOMENTS)
 _, GRADIENT = ec.loss_gradient(D.mlp, D.x, BATCH.y)
 PRUNED = ec.prune(D.mlp, SCORES, 0.5)
+ERRORS = ec.standard_errors(D.mlp, BATCH)
 CASE = next(case for case in ec.conformance.cases() if len(case.weights) > 1)
 REPORT = ec.conformance.check(lambda weights, biases, activation, x: (weights, weights), [CASE])
 RESULT = REPORT.results[0]
@@ -43,6 +44,8 @@ OBJECTS: list[Any] = [
     PRUNED.to_sparse(),
     ec.oracle.certify(D.mlp.astype(np.float32), D.x),
     ec.linearization_error(D.mlp, BATCH, SCORES, n_weights=3),
+    ERRORS,
+    ERRORS.removed(0.5),
     Dataset(D.x, D.labels, D.x[:5], D.labels[:5]),
     CASE,
     CASE.reference,

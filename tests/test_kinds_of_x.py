@@ -27,6 +27,7 @@ FUNCTIONS = {
     "obs": lambda x: ec.criteria.obs(MLP, x).importance[0],
     "true_change": lambda x: ec.oracle.true_change(PRUNED.mlp, MLP, x),
     "linearization_error": lambda x: ec.linearization_error(MLP, x, MAGNITUDE, [(0, 1, 1)]).true,
+    "standard_errors": lambda x: ec.standard_errors(MLP, x).importance[0],
     "certify": lambda x: ec.oracle.certify(MLP, x).importance_bound[0],
     "wanda": lambda x: ec.criteria.wanda(MLP, x).importance[0],
     "prune_iteratively": lambda x: ec.prune_iteratively(MLP, x, 0.5, steps=2).mlp.biases[0],
@@ -35,7 +36,8 @@ FUNCTIONS = {
 }
 
 
-OF_BATCHES = ["collect_moments", "elimination_compensation", "wanda", "prune with rows", "prune_iteratively", "loops"]
+OF_BATCHES = ["collect_moments", "elimination_compensation", "standard_errors", "wanda", "prune with rows"]
+OF_BATCHES += ["prune_iteratively", "loops"]
 
 
 class Frame:

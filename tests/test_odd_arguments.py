@@ -26,6 +26,7 @@ TRACE = ec.forward(MLP, X)
 MOMENTS = ec.collect_moments(MLP, X)
 SCORES = ec.elimination_compensation(MLP, MOMENTS)
 PRUNED = ec.prune(MLP, SCORES, 0.5)
+ERRORS = ec.standard_errors(MLP, X, groups=3)
 
 CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "MLP": (
@@ -95,6 +96,12 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
         ec.linearization_error,
         {"mlp": MLP, "x": X, "scores": SCORES, "n_weights": 3, "seed": 0, "metric": "output"},
     ),
+    "standard_errors": (
+        ec.standard_errors,
+        {"mlp": MLP, "x": X, "metric": "output", "groups": 3, "batch_size": 2},
+    ),
+    "StandardErrors.removed": (ERRORS.removed, {"sparsity": 0.5, "scope": "layer"}),
+    "RemovedSet.samples_for": (ERRORS.removed(0.5).samples_for, {"share": 0.01}),
     "linearization_error.weights": (
         ec.linearization_error,
         {"mlp": MLP, "x": X, "scores": SCORES, "weights": [(0, 1, 1)]},

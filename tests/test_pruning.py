@@ -178,7 +178,7 @@ def test_iterative_pruning_leaves_out_what_reaches_no_output(monkeypatch: pytest
     mlp, plain = d.mlp.replace(weights, d.mlp.biases), d.mlp.replace(weights, d.mlp.biases)
     sizes: list[tuple[int, ...]] = []
 
-    def spied(network: ec.MLP, *arguments: Any, **keywords: Any) -> ec.Moments:
+    def spied(network: ec.MLP, *arguments: Any, **keywords: Any) -> list[ec.Moments]:
         sizes.append(network.sizes)
         return moments_of_batches(network, *arguments, **keywords)
 

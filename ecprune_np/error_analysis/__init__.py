@@ -3,11 +3,13 @@
 comparison       how far two sets of scores are apart, on the scale of what their formulas cannot avoid
 certify          how many digits are right, in `_certify`: a public function of `ecprune_np.oracle`
 linearization    the true change beside the predicted one
+jackknife        what other samples would change
 """
 
+from .jackknife import RemovedSet, StandardErrors, standard_errors
 from .linearization import LinearizationError, linearization_error
 
-__all__ = ["LinearizationError", "linearization_error"]
+__all__ = ["LinearizationError", "RemovedSet", "StandardErrors", "linearization_error", "standard_errors"]
 
 
 def __dir__() -> list[str]:

@@ -164,7 +164,7 @@ def scores_of_survivors(mlp: MLP, x: Samples, metric: Metric = "output", *, batc
     size = samples_per_batch(survivors, batch_size)
     batches = batches_of(mlp, x, metric, size)
     left = (replace(batch, x=batch.x.compress(reaching[0], axis=1)) for batch in batches)  # row by row, as x is
-    moments = moments_of_batches(survivors, left, metric, size, known_length(x))
+    (moments,) = moments_of_batches(survivors, left, metric, size, known_length(x))
     scores = compensated(survivors, moments)
     importance, bias_shift = [np.zeros_like(w) for w in mlp.weights], [np.zeros_like(w) for w in mlp.weights]
     for l, block in enumerate(blocks):

@@ -27,9 +27,18 @@ class Checked:
     def __len__(self) -> int:
         return len(self.x)
 
-    def rows(self, rows: slice) -> Checked:
+    def rows(self, rows: slice | Array) -> Checked:
         """Some of the samples."""
         return Checked(self.x[rows], self.weight[rows], None if self.y is None else self.y[rows])
+
+    def dealt(self, groups: int, before: int) -> Iterator[Checked]:
+        """The samples with a weight, one after the other to the next group, after the `before` of earlier batches.
+
+        Groups that have had none yet are left out.
+        """
+        counted = np.flatnonzero(self.weight)
+        for group in range(min(groups, before + len(counted))):
+            yield self.rows(counted[(group - before) % groups :: groups])
 
 
 def batches_of(mlp: MLP, x: Any, metric: Metric, size: int) -> Iterator[Checked]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
+from functools import partial, reduce
+from itertools import zip_longest
 
 from .. import _checks
 from .._types import Metric
@@ -68,49 +69,65 @@ def collect_moments(
     size = samples_per_batch(mlp, batch_size)
     batches = batches_of(mlp, x, metric, size)
     expected = known_length(x) if n_samples is None else _checks.integer("n_samples", n_samples, 1)
-    return moments_of_batches(mlp, batches, metric, size, expected)
+    (moments,) = moments_of_batches(mlp, batches, metric, size, expected)
+    return moments
 
 
 def moments_of_batches(
-    mlp: MLP, batches: Iterator[Checked], metric: Metric, size: int, n_samples: int | None = None
-) -> Moments:
-    """`collect_moments` of checked batches; raises a `BatchError` as it does."""
-    moments: Moments | None = None
+    mlp: MLP, batches: Iterator[Checked], metric: Metric, size: int, n_samples: int | None = None, groups: int = 1
+) -> list[Moments]:
+    """`collect_moments` of checked batches; raises a `BatchError` as it does.
+
+    With several groups, those of each: the samples that have a weight are dealt out to them in turn (EC-7.9).
+    """
+    moments: list[Moments | None] = []
     number = seen = 0  # batches that are done, and their samples
     most = min(size, n_samples or size)  # samples at a time
     per_block = min(most, samples_per_block(mlp))
-    several = most > per_block  # else a block has BLAS's threads for itself
+    several = most > groups * per_block  # else a block has BLAS's threads for itself
     scratch = Scratch(3 * sum(mlp.sizes) * per_block, mlp.dtype)  # all but the activations
     with side_by_side(BLOCKS if several and not callable(metric) else 1) as map_blocks:  # it may not be thread-safe
 
-        def of_all(moments: Moments) -> Moments:
-            """The moments with the samples of no weight counted, and with what they are of."""
-            origin = metric_name(metric), fingerprint(mlp)
-            return Moments(moments.layers, seen, moments.total_weight, *origin)
+        def of_all(moments: Moments, n_samples: int) -> Moments:
+            """The moments with what they are of: so many samples, a metric and a network."""
+            return Moments(moments.layers, n_samples, moments.total_weight, metric_name(metric), name)
+
+        def with_more(more: Checked) -> list[Moments | None]:
+            """The moments of each group, its samples among these included."""
+            dealt = sum(m.n_samples for m in moments if m is not None)
+            hands = [more] if groups == 1 else more.dealt(groups, dealt)
+            return [_merged(m, of_batch(hand)) for m, hand in zip_longest(moments, hands)]
 
         of_batch = partial(moments_of_batch, mlp, metric, map_blocks, scratch, size)
+        name = fingerprint(mlp)
+
         try:
             for whole, rows_of_batches in joined(batches, size, n_samples):
                 try:
-                    moments = _merged(moments, of_batch(whole))
+                    moments = with_more(whole)
                     number, seen = number + len(rows_of_batches), seen + len(whole)
                 except Exception:
                     if len(rows_of_batches) == 1:
                         raise
                     for rows in rows_of_batches:  # one after the other, so that the first that fails is named
-                        moments = _merged(moments, of_batch(whole.rows(rows)))
+                        moments = with_more(whole.rows(rows))
                         number, seen = number + 1, seen + len(whole.rows(rows))
                 del whole  # before the next ones come
-            if moments is not None and n_samples not in (None, seen):
+            if seen > 0 and n_samples not in (None, seen):
                 raise ValueError(f"x: expected {n_samples}, got {seen} in all before the iterator ended")
             with _checks.overflow_raised_later():  # of a mean too large to be squared
-                _checks.no_overflow("moments", () if moments is None else moments.second_moment)
+                for m in moments:
+                    _checks.no_overflow("moments", () if m is None else m.second_moment)
         except Exception as error:
-            done = None if moments is None else of_all(moments)
-            raise BatchError.of(error, number, done) from error
-    if moments is None:  # and there is no batch whose number would help
+            with _checks.overflow_raised_later():  # by this error
+                done = reduce(_merged, moments, None)
+            raise BatchError.of(error, number, None if done is None else of_all(done, seen)) from error
+    if seen == 0:  # and there is no batch whose number would help
         raise ValueError(f"x: expected {n_samples or 'samples'}, got 0 in all before the iterator ended")
-    return of_all(moments)
+    found = [m for m in moments if m is not None]
+    if len(found) < groups:
+        raise ValueError(f"x: expected at least {groups} samples with a weight, one a group, got {len(found)}")
+    return [of_all(m, seen if groups == 1 else m.n_samples) for m in found]
 
 
 def _merged(moments: Moments | None, more: Moments | None) -> Moments | None:
