@@ -89,6 +89,8 @@ ORDER = [
     "interop._torch",
     "interop._torch_out",
     "interop",
+    "_html",
+    "_svg",
     "conformance._cases",
     "conformance._verdict",
     "conformance._mistakes",

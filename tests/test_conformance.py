@@ -483,7 +483,7 @@ def test_page_draws_every_weight_and_tells_signs_and_missing_numbers():
 
     text = page(conformance.check(candidate, [ONE]))
     n_weights, n_layers = ONE.mlp.n_weights, ONE.mlp.n_layers
-    assert text.count("<circle") == n_weights - 2 + n_layers and text.count("<path") == 1
+    assert text.count("class='mark ") == n_weights - 2 + n_layers and text.count("class='cross ") == 1
     assert "1 not finite" in text and "layer 2" in text
 
 
