@@ -36,7 +36,7 @@ def as_array(name: str, value: Any) -> Array:
     try:
         return np.asarray(value)
     except Exception as error:  # NumPy's, or that of an object which says that it can be an array
-        raise ValueError(f"{name}: expected an array, got {type(value).__name__} ({_one_line(error)})") from error
+        raise ValueError(f"{name}: expected an array, got {type(value).__name__} ({one_line(error)})") from error
 
 
 def real_array(name: str, value: Any, dtype: Any = None) -> Array:
@@ -180,8 +180,10 @@ def formats(arrays: Sequence[Array]) -> list[tuple[tuple[int, ...], str]]:
     return [(array.shape, str(array.dtype)) for array in arrays]
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+def one_line(error: Exception) -> str:
+    """What an error of another library says, and of what class it is, in a line that is not too long."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text if len(text) <= 300 else f'{text[:300]} ...'}"
 
 
 def sequence(name: str, value: Any) -> Sequence[Any]:

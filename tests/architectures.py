@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -66,6 +67,17 @@ def pruned_of(mlp: ec.MLP, sparsity: float = 0.5) -> ec.Pruned:
 def assert_zero_where_removed(mlp: ec.MLP, pruned: ec.Pruned) -> None:
     for w, kept in zip(mlp.weights, pruned.masks):
         assert not w[~kept].any()
+
+
+def read_and_said(read: Callable[[Any], ec.MLP], original: Any, end: str) -> ec.MLP:
+    """What a door reads; it warns, of the line that calls it, where and only where it leaves a softmax out."""
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always", UserWarning)
+        mlp = read(original)
+    said = [str(warning.message) for warning in seen if "left out" in str(warning.message)]
+    assert len(said) == bool(end) and all(f"the {end} at its end" in text for text in said), said
+    assert {warning.filename for warning in seen if "left out" in str(warning.message)} <= {__file__}
+    return mlp
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

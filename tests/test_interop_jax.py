@@ -91,6 +91,8 @@ def test_what_a_tree_cannot_say_is_named() -> None:
         ValueError, match="activation: a tree of parameters does not name one; expected one of identity"
     ):
         from_flax(tree)
+    with pytest.raises(ValueError, match="output_activation: the softmax is left out here, for outputs are the logits"):
+        from_flax(tree, "relu", "softmax")  # type: ignore[arg-type]
     mlp = pruned_of(from_flax(tree, "relu")).mlp
     with pytest.raises(ValueError, match="params: 'Dense_0' has no bias; expected one, for the network's is not zero"):
         to_flax(mlp, tree)

@@ -66,6 +66,7 @@ DAMAGED: dict[str, tuple[bytes, str]] = {
     "huge": (a_file({}, length=2**62), "of 10 bytes, the header cannot have 4611686018427387904"),
     "no JSON": (a_file(b"{x"), "its header is no JSON"),
     "no text": (a_file(b"\xff\xff"), "its header is no JSON"),
+    "long numbers": (a_file(b'{"a": ' + b"1" * 5000 + b"}"), "its header is no JSON"),
     "nested": (a_file(b"[" * 100_000), "its header is no JSON"),
     "a list": (a_file([]), "its header names no tensors"),
     "no tensors": (a_file({}), "expected the weights of at least one layer, got an empty state dict"),
@@ -92,6 +93,14 @@ DAMAGED: dict[str, tuple[bytes, str]] = {
     ),
     "rest": (a_file({"weight": entry(0, 4, 1, 1)}, b"12345678"), "its tensors end at byte 4 of 8"),
     "integers": (a_file({"weight": entry(0, 1, 1, 1, dtype="I8")}, b"1"), "'weight' holds int8; a quantised weight"),
+    "infinite": (
+        a_file({"weight": entry(0, 4, 1, 1)}, np.float32(np.inf).tobytes()),
+        r"\['weight'\]: not finite at \[0, 0\] \(inf\)",
+    ),
+    "a norm of zero": (
+        a_file({"weight_g": entry(0, 4, 1, 1), "weight_v": entry(4, 8, 1, 1)}, bytes(8)),
+        r"weights\[0\]: not finite at \[0, 0\]",
+    ),
     "a tied tensor": (a_file({"0.bias": entry(0, 4, 1)}, b"1234"), "'0.bias' has no weight beside it"),
 }
 
@@ -100,26 +109,52 @@ DAMAGED: dict[str, tuple[bytes, str]] = {
 def test_a_damaged_file_is_named(tmp_path: Path, name: str) -> None:
     data, words = DAMAGED[name]
     (tmp_path / "file").write_bytes(data)
-    with pytest.raises(ValueError, match=f"file: .*{words}") as error:
+    with pytest.raises(ValueError, match=f"file.*{words}") as error:
         from_safetensors(tmp_path / "file")
     assert "\n" not in str(error.value)
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.data())
-def test_a_file_of_ours_is_read_as_it_was_or_not_at_all(tmp_path: Path, data: st.DataObject) -> None:
-    to_safetensors(MLP, tmp_path / "file")
+@pytest.mark.parametrize("mlp", [MLP, ec.MLP.initialize([4, 3], output_activation="tanh")], ids=["", "one layer"])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_file_of_ours_is_read_as_it_was_or_not_at_all(tmp_path: Path, mlp: ec.MLP, data: st.DataObject) -> None:
+    to_safetensors(mlp, tmp_path / "file")
     content = bytearray((tmp_path / "file").read_bytes())
     for _ in range(data.draw(st.integers(1, 3))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     (tmp_path / "file").write_bytes(content[: data.draw(st.integers(0, len(content))) or None])
     try:
-        mlp = from_safetensors(tmp_path / "file")
+        read = from_safetensors(tmp_path / "file")
     except (ValueError, TypeError) as error:
-        assert "\n" not in str(error)
+        assert "\n" not in str(error) and "file" in str(error)
     else:
-        assert (mlp.activation, mlp.output_activation) == (MLP.activation, MLP.output_activation)
-        assert all((a == b).all() for a, b in zip(mlp.weights + mlp.biases, MLP.weights + MLP.biases))
+        assert (read.activation, read.output_activation) == (mlp.activation, mlp.output_activation)
+        assert all((a == b).all() for a, b in zip(read.weights + read.biases, mlp.weights + mlp.biases))
+
+
+@pytest.mark.parametrize("key", ["format", "activations", "crc32"])
+@pytest.mark.parametrize("what", ["key", "value"])
+def test_a_file_of_ours_is_known_when_a_mark_of_it_is_damaged(tmp_path: Path, key: str, what: str) -> None:
+    """A file of one layer could be read as another's, which needs no name of an activation."""
+    to_safetensors(ec.MLP.initialize([4, 3], output_activation="tanh"), tmp_path / "file")
+    content = bytearray((tmp_path / "file").read_bytes())
+    place = content.index(f'"{key}"'.encode()) + (1 if what == "key" else len(key) + 5)
+    content[place] ^= 1
+    (tmp_path / "file").write_bytes(content)
+    try:
+        assert from_safetensors(tmp_path / "file").output_activation == "tanh"
+    except ValueError as error:
+        assert "expected a network as it was written" in str(error)
+
+
+def test_a_tensor_that_was_left_out_as_another_is_there_again(tmp_path: Path) -> None:
+    torch: Any = pytest.importorskip("torch", reason="PyTorch is in the extra `peers`")
+    save: Any = pytest.importorskip("safetensors.torch", reason="safetensors is in the extra `peers`").save_model
+    module = torch.nn.Sequential(*(torch.nn.Linear(4, 4, bias=False) for _ in range(3)))
+    module[2].weight = module[0].weight
+    save(module, tmp_path / "file")
+    mlp = from_safetensors(tmp_path / "file", "identity")
+    np.testing.assert_allclose(mlp(np.eye(4)), module(torch.eye(4)).detach(), atol=1e-6)
 
 
 def test_a_file_of_ours_names_its_activations(tmp_path: Path) -> None:

@@ -109,6 +109,7 @@ def test_a_weight_norm_is_over_any_axis(shape: tuple[int, ...]) -> None:
     ("names", "shapes"),
     [
         (["2", "10"], [(5, 4), (3, 5)]),
+        (["w1", "w2", "w3"], [(5, 4), (5, 5), (3, 5)]),
         (["fc2", "fc10", "out"], [(5, 4), (4, 5), (3, 4)]),
         (["net.0", "net.2", "head"], [(5, 4), (4, 5), (3, 4)]),
         (["input", "hidden.0", "hidden.1", "final"], [(5, 4), (4, 5), (6, 4), (2, 6)]),
@@ -128,6 +129,19 @@ def test_layers_stand_in_the_order_of_their_numbers_or_shapes(names: list[str], 
 OTHERS: list[tuple[str, Any, str]] = [  # a key beside those of a network, its value, and what is said
     ("emb.weight", w(5, 4), "'emb.weight' belongs to an Embedding"),
     ("token_embedding.weight", w(4, 4), "belongs to an Embedding"),
+    ("charEmbedding.weight", w(4, 4), "belongs to an Embedding"),
+    ("tok_emb.weight", w(4, 4), "belongs to an Embedding"),
+    ("embs.0.weight", w(4, 4), "belongs to an Embedding"),
+    ("cell.weight_ih", w(4, 4), "a recurrent layer"),
+    ("lstm.weight_hr_l0", w(4, 4), "a recurrent layer"),
+    ("0.LoRA_A", w(2, 4), r"an adapter \(LoRA\)"),
+    ("2.adapter.down.weight", w(2, 3), r"an adapter \(LoRA\)"),
+    (
+        "shortcut.weight",
+        w(2, 3),
+        "'shortcut.weight' belongs to a path beside the chain of layers; hand over the module",
+    ),
+    ("4.weight", np.array([[1.0, np.nan, 0.0]]), r"module\['4.weight'\]: not finite at \[0, 1\] \(nan\)"),
     ("conv.weight", w(3, 3, 3, 3), r"'conv.weight' of shape \(3, 3, 3, 3\) is a convolution"),
     ("lstm.weight_ih_l0", w(4, 4), r"a recurrent layer \(LSTM"),
     ("norm.weight", w(4), r"'norm.weight' of shape \(4,\) is a normalisation or PReLU"),
@@ -179,7 +193,10 @@ STATES: list[tuple[Any, str]] = [
     ({**net("module.", (4, 5, 4)), **net("", (4, 5, 4))}, "the order of .* is not known; hand over the module"),
     ({"a.weight": w(3, 3), "b.weight": w(3, 3)}, r"the order of 'a', 'b' is not known; .* from_layers"),
     ({f"{name}.weight": w(3, 3) for name in "abcdefg"}, "the order of 'a', .* is not known"),
-    ({"policy.weight": w(2, 4), "value.weight": w(1, 4)}, "'policy' has 2 outputs, 'value' 4 inputs"),
+    ({"policy.weight": w(2, 4), "value.weight": w(1, 4)}, "'policy' and 'value' may be side by side; if each"),
+    ({"net.0.weight": w(8, 4), "actor.weight": w(8, 8), "critic.weight": w(1, 8)}, "'actor' and 'critic' may be side"),
+    ({f"ffn.w{k}.weight": w(*s) for k, s in ((1, (8, 4)), (2, (4, 8)), (3, (8, 4)))}, "'w1' and 'w2' and 'w3' may be"),
+    ({"one.weight": w(2, 4), "other.weight": w(1, 4)}, "'one' has 2 outputs, 'other' 4 inputs"),
     ({"0.weight": w(3, 4), "0.bias": w(4)}, r"'0.bias' has shape \(4,\); expected \(3,\)"),
     ({"weight_g": w(5, 2), "weight_v": w(5, 4)}, "of layer '' there are weight_g, weight_v"),
     ({"weight_g": w(5, 1), "weight_v": np.zeros((5, 4))}, r"weights\[0\]: not finite"),
@@ -196,6 +213,8 @@ def test_what_is_no_state_dict_of_one_network_is_named(state: Any, words: str) -
 def test_the_activation_must_be_named_where_there_is_one() -> None:
     with pytest.raises(ValueError, match="activation: a state dict does not name one; expected one of identity, relu"):
         from_torch(net())
+    with pytest.raises(ValueError, match=r"output_activation: the softmax is left out .*; expected \"identity\""):
+        from_torch(net(), "relu", "softmax")  # type: ignore[arg-type]
     assert from_torch(net(), "tanh", "sigmoid").output_activation == "sigmoid"
     assert from_torch({"weight": w(3, 4)}).sizes == (4, 3)
 

@@ -10,7 +10,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from architectures import Layer, architectures, assert_computes, assert_zero_where_removed, pruned_of, samples
+from architectures import (
+    Layer,
+    architectures,
+    assert_computes,
+    assert_zero_where_removed,
+    pruned_of,
+    read_and_said,
+    samples,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -144,7 +152,8 @@ def modules(draw: st.DrawFn) -> Any:
         if "dropout" in layer.extras:
             block.append(nn.Dropout(0.5))
         parts += block if "own" in layer.extras else [nn.Sequential(*block)]
-    end = draw(st.sampled_from(["", "softmax", "log_softmax"])) if layers[-1].activation == "identity" else ""
+    ends = layers[-1].activation == "identity" and len(layers[-1].weight) > 1
+    end = draw(st.sampled_from(["", "softmax", "log_softmax"])) if ends else ""
     if end:
         parts.append(nn.Softmax(dim=1) if end == "softmax" else nn.LogSoftmax(dim=-1))
     wrapper = draw(st.sampled_from([nn.Sequential, Own, "compiled", "parallel"]), label="wrapper")
@@ -164,7 +173,7 @@ def test_a_module_is_read_pruned_and_written(drawn: Any) -> None:
     inner = getattr(module, "_orig_mod", getattr(module, "module", module))
     before = {key: value.clone() for key, value in module.state_dict().items()}
     random_state, training = torch.get_rng_state(), [m.training for m in inner.modules()]
-    mlp = from_torch(module)
+    mlp = read_and_said(from_torch, module, end)
     pruned = pruned_of(mlp)
     written = to_torch(pruned, module)
     assert [m.training for m in inner.modules()] == training
@@ -179,7 +188,7 @@ def test_a_module_is_read_pruned_and_written(drawn: Any) -> None:
         assert_computes(outputs(written, x), pruned.mlp, x, dtype, end)
     if not isinstance(written, Own):  # whose last dropout is a function
         assert_computes(outputs(written, x, training=True), pruned.mlp, x, dtype, end)
-    again = from_torch(written)
+    again = read_and_said(from_torch, written, end)
     assert again.activation == mlp.activation
     assert_zero_where_removed(again, pruned)
 
@@ -329,11 +338,24 @@ class Uncopied(nn.Linear):  # type: ignore[misc]
         raise RuntimeError("a lock")
 
 
-def softplus() -> Any:
-    """In double precision, beyond the threshold."""
-    linear = nn.Linear(4, 3).double()
-    linear.bias.data += 21
-    return nn.Sequential(linear, nn.Softplus())
+def orthogonal() -> Any:
+    return nn.Sequential(nn.utils.parametrizations.orthogonal(nn.Linear(4, 3)))
+
+
+def mostly_dead() -> Any:
+    """Its last layer sees something of one sample in a few."""
+    module = nn.Sequential(nn.Linear(2, 1), nn.ReLU(), nn.Linear(1, 3))
+    module[0].weight.data[:] = torch.ones(1, 2)
+    module[0].bias.data -= 1.5
+    module[2].register_forward_pre_hook(lambda layer, x: (1.5 * x[0],))
+    return module
+
+
+def clipped(dtype: Any) -> Any:
+    """A hook takes part only where preactivations are large."""
+    module = nn.Sequential(nn.Linear(4, 5), nn.Softplus(threshold=40)).to(dtype)
+    module[0].register_forward_hook(lambda layer, x, y: y.clamp(-5, 5))
+    return module
 
 
 def subclassed() -> Any:
@@ -378,7 +400,13 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "tanh gelu": (lambda: nn.Sequential(L(4, 3), nn.GELU("tanh")), "expected {'approximate': 'none'} for it"),
     "beta": (lambda: nn.Sequential(L(4, 3), nn.Softplus(2.0)), r"expected {'beta': 1\.0} for it"),
     "threshold": (lambda: nn.Sequential(L(4, 3), nn.Softplus(threshold=5)), r"expected {'threshold': 20\.0} for it"),
-    "double softplus": (softplus, "its own outputs are .* away .*Softplus ends at its threshold: 40 is far enough"),
+    "double softplus": (
+        lambda: nn.Sequential(L(4, 3), nn.Softplus()).double(),
+        r"expected {'threshold': 40\.0} for it",
+    ),
+    "softmax of one": (lambda: nn.Sequential(L(4, 1), nn.Softmax(1)), "layer 1 is the softmax of one output, which is"),
+    "log of one": (lambda: nn.Sequential(L(4, 1), nn.LogSoftmax(1)), "expected a sigmoid, or none"),
+    "not computed": (lambda: orthogonal().half(), "a weight cannot be computed .NotImplementedError: .*orgqr"),
     "two activations": (
         lambda: nn.Sequential(L(4, 3), nn.ReLU(), nn.Tanh()),
         "layer 2 is tanh; expected one activation",
@@ -411,7 +439,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "flattened rows": (
         lambda: nn.Sequential(L(4, 1), nn.Flatten(0)),
-        r"its own outputs have shape \(8,\), .* \(8, 1\)",
+        r"its own outputs have shape \(32,\), .* \(32, 1\)",
     ),
     "lazy": (
         lambda: nn.Sequential(nn.LazyLinear(3)),
@@ -430,6 +458,9 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: hooked(lambda layer, x, y: y.clamp(-3, 3)),
         "something else takes part: a forward",
     ),
+    "hook of large outputs": (lambda: clipped(torch.float32), "its own outputs are .* away from those of"),
+    "hook of large doubles": (lambda: clipped(torch.float64), "its own outputs are .* away from those of"),
+    "hook of what is mostly dead": (mostly_dead, "its own outputs are .* away from those of"),
     "hook before": (lambda: hooked(lambda layer, x: (2 * x[0],), "register_forward_pre_hook"), "its own outputs are"),
     "hook around": (compiled_hook, "OptimizedModule around it has forward hooks of its own; remove them"),
     "not its ReLU": (
@@ -465,6 +496,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: Function(lambda self, x: F.leaky_relu(self.a(x), 0.3)),
         r"node leaky_relu; expected {'negative_slope': 0\.01} for it",
     ),
+    "random": (lambda: Function(lambda self, x: self.a(x) + torch.rand(4)), "node add is neither a layer nor an act"),
     "functional softmax": (lambda: Function(lambda self, x: F.softmax(self.a(x), 0)), "node softmax; expected dim=1"),
 }
 
@@ -505,7 +537,7 @@ def test_a_chain_of_functions_is_read_and_written(name: str) -> None:
 
 def test_a_function_softmax_is_left_out() -> None:
     module = Function(lambda self, x: self.a(x).softmax(-1))
-    mlp = from_torch(module)
+    mlp = read_and_said(from_torch, module, "softmax")
     assert_computes(outputs(module, samples(mlp)), mlp, samples(mlp), "float32", "softmax")
 
 

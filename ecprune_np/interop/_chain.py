@@ -9,6 +9,8 @@ from typing import TypeAlias
 
 import numpy as np
 
+from .. import _checks
+from .._files import naming
 from .._types import Array
 from ..activations import ACTIVATIONS, sigmoid
 from ..mlp import MLP
@@ -19,7 +21,7 @@ ROUNDING = {  # relative, and of the smallest numbers
     "float16": (2.0**-10, 2.0**-24),
     "bfloat16": (2.0**-7, 2.0**-126),
 }
-SAMPLES = 8
+SAMPLES = 32
 DRAWS = 3  # of rounding errors
 MARGIN = 16  # times the largest of these: what is read wrongly differs by far more
 
@@ -113,12 +115,24 @@ def folded(argument: str, steps: Sequence[Step]) -> MLP:
             names[-1] = step.activation
         elif number < len(steps) - 1:
             raise ValueError(f"{argument}: layer {step.name} is {step.kind}; supported at the end only")
+        elif step.kind != "sigmoid" and weights and len(weights[-1]) == 1:
+            constant = f"the {step.kind} of one output, which is the same whatever that is"
+            raise ValueError(f"{argument}: layer {step.name} is {constant}; expected a sigmoid, or none")
     if not names:
         raise ValueError(f"{argument}: expected at least one layer with weights, got none")
     if waiting:
         raise ValueError(f"{argument}: layer {waiting[0].name} scales what an activation gives; expected a Linear next")
     *hidden, last = [name or "identity" for name in names]
-    return MLP(weights, biases, hidden or "identity", last)  # type: ignore[arg-type]  # names of ours
+    with naming(argument):
+        return MLP(weights, biases, hidden or "identity", last)  # type: ignore[arg-type]  # names of ours
+
+
+def say_what_is_left_out(argument: str, steps: Sequence[Step]) -> None:
+    """Warn the caller of a door, two calls up, that the network's outputs are not those of what was handed in."""
+    for step in steps:
+        if isinstance(step, LeftOut):
+            what = f"the {step.kind} at its end (layer {step.name})"
+            warnings.warn(f"{argument}: {what} is left out; the network's outputs are the logits", stacklevel=3)
 
 
 def agree(argument: str, steps: Sequence[Step], mlp: MLP, run: Callable[[Array], Array], dtype: str) -> None:
@@ -128,8 +142,7 @@ def agree(argument: str, steps: Sequence[Step], mlp: MLP, run: Callable[[Array],
     """
     rng = np.random.default_rng(0)
     of_network = [*as_steps(mlp), *(step for step in steps if isinstance(step, LeftOut))]
-    softplus = any(isinstance(step, Nonlinear) and step.activation == "softplus" for step in steps)
-    for spread in (1,) if softplus and dtype == "float64" else (1, 32):  # PyTorch's softplus ends at 20
+    for spread in (1, 32):
         x = spread * np.round(16 * rng.standard_normal((SAMPLES, mlp.sizes[0]))) / 16  # exact in every dtype
         with np.errstate(all="ignore"):
             expected, exact = outputs(of_network, x), outputs(steps, x)
@@ -145,11 +158,10 @@ def agree(argument: str, steps: Sequence[Step], mlp: MLP, run: Callable[[Array],
         if spread > 1:
             difference = difference[np.isfinite(difference)]  # half precision may overflow there
         if not (difference <= tolerance).all():
-            threshold = "; PyTorch's Softplus ends at its threshold: 40 is far enough" if softplus else ""
             raise ValueError(
                 f"{argument}: its own outputs are {difference.max():.2g} away from those of the layers that were read, "
                 f"where rounding explains {tolerance:.2g}; something else takes part: a forward hook, a forward pass "
-                "of a class's own; remove it, or hand over what it computes: from_layers([(W, b), ...])" + threshold
+                "of a class's own; remove it, or hand over what it computes: from_layers([(W, b), ...])"
             )
 
 
@@ -180,9 +192,8 @@ def own_outputs(argument: str, run: Callable[[Array], Array], x: Array) -> Array
             warnings.simplefilter("ignore")
             return np.asarray(run(x), np.float64)
     except Exception as error:
-        raise ValueError(
-            f"{argument}: its own forward pass fails on samples of shape {x.shape}: {type(error).__name__}: {error}"
-        ) from error
+        why = _checks.one_line(error)
+        raise ValueError(f"{argument}: its own forward pass fails on samples of shape {x.shape}: {why}") from error
 
 
 def _per_neuron(argument: str, scale: Scale, n: int) -> tuple[Array, Array]:

@@ -101,6 +101,16 @@ def named(what: str, activation: Any, n_layers: int) -> Any:
     return "identity"
 
 
+def ending(output_activation: Any) -> Any:
+    """The output activation that was given beside weights; says what to do about a softmax, which is none of ours."""
+    if output_activation in ("softmax", "log_softmax"):
+        raise ValueError(
+            f"output_activation: the {output_activation} is left out here, for outputs are the logits; "
+            'expected "identity"'
+        )
+    return output_activation
+
+
 def _of_tensor(name: str, tensor: Any) -> Array:
     torch = framework("torch")
     if tensor.is_quantized:

@@ -11,7 +11,7 @@ from .. import _checks
 from .._types import ActivationName, Array
 from ..mlp import MLP
 from ..pruning import Pruned
-from ._common import by_value, is_a, like, named, parts, same_shapes
+from ._common import by_value, ending, is_a, like, named, parts, same_shapes
 from ._order import in_order
 
 REFUSED = {  # what leaves that are no kernel and bias belong to
@@ -68,7 +68,7 @@ def from_flax(
         by_value(f"{path}.bias", layer["bias"]) if "bias" in layer else np.zeros_like(w[:, 0])
         for (path, layer), w in zip(layers.items(), weights)
     ]
-    return MLP(weights, biases, named("a tree of parameters", activation, len(weights)), output_activation)
+    return MLP(weights, biases, named("a tree of parameters", activation, len(weights)), ending(output_activation))
 
 
 def to_flax(network: Pruned | MLP, params: Mapping[Any, Any] | None = None, masks: bool = False) -> Any:

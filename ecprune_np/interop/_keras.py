@@ -11,7 +11,7 @@ import numpy as np
 
 from .._types import Array
 from ..mlp import MLP
-from ._chain import ROUNDING, LeftOut, Linear, Nonlinear, Scale, Step, agree, folded
+from ._chain import ROUNDING, LeftOut, Linear, Nonlinear, Scale, Step, agree, folded, say_what_is_left_out
 from ._common import by_value, computes_as, framework, is_a
 
 ACTIVATIONS = {  # by the names that Keras's own functions have; a function of that name alone is not enough
@@ -45,8 +45,8 @@ def from_keras(model: Any) -> MLP:
 
     Layers may be Dense, Activation, ReLU, LeakyReLU, ELU, BatchNormalization (folded into the Dense before or after
     it), all kinds of Dropout, GaussianNoise, Flatten, and models of these, in a chain.  A softmax at the end is left
-    out: the network's outputs are the logits.  What was read is compared with the model's own outputs for a few random
-    samples.
+    out, with a warning: the network's outputs are the logits.  What was read is compared with the model's own outputs
+    for a few random samples.
 
     Parameters
     ----------
@@ -72,19 +72,23 @@ def from_keras(model: Any) -> MLP:
     >>> ec.interop.from_keras(keras.Sequential(layers))  # doctest: +SKIP
     MLP(4-5-2, 'relu', 'identity', float32)
     """
-    reading = read(model)
-    mlp = folded("model", reading.steps)
-    agree("model", reading.steps, mlp, runner(model), coarsest(reading))
+    reading, mlp = read(model)
+    say_what_is_left_out("model", reading.steps)
     return mlp
 
 
-def read(model: Any) -> Reading:
-    """The steps of a model; raises ValueError that names the layer which is none of a chain of ours."""
+def read(model: Any) -> tuple[Reading, MLP]:
+    """What a model computes in evaluation, as it was read and as a network.
+
+    Raises ValueError that names the layer which is none of a chain of ours, or says how the model's outputs differ.
+    """
     if not is_a(model, "keras", "Model"):
         raise TypeError(f"model: expected a Keras 3 model, Sequential or Functional, got {type(model).__name__}")
     reading = Reading()
     _read_model(reading, model)
-    return reading
+    mlp = folded("model", reading.steps)
+    agree("model", reading.steps, mlp, runner(model), coarsest(reading))
+    return reading, mlp
 
 
 def runner(model: Any) -> Callable[[Array], Array]:

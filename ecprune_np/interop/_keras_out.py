@@ -9,7 +9,7 @@ from ..mlp import MLP
 from ..pruning import Pruned
 from ._chain import LeftOut, agree, as_steps
 from ._common import framework, parts, same_network
-from ._keras import coarsest, from_keras, read, runner
+from ._keras import coarsest, read, runner
 
 
 def to_keras(network: Pruned | MLP, model: Any) -> Any:
@@ -20,7 +20,9 @@ def to_keras(network: Pruned | MLP, model: Any) -> Any:
     network's is not zero.  The model is not compiled: the optimiser of the old one belongs to its weights.
 
     Weights that were removed stay zero in training: their kernels have a constraint that masks them after each step,
-    behind the one that was there.  It is not written to files with the model.
+    behind the one that was there, and mask what is assigned to them, as the averages that an optimiser with `use_ema`
+    keeps.  Files and clones of the model have the zeros, and neither constraint nor masks: export into a model that was
+    loaded to go on training it.
 
     Parameters
     ----------
@@ -36,7 +38,8 @@ def to_keras(network: Pruned | MLP, model: Any) -> Any:
     Raises
     ------
     ValueError
-        Where the model is none that `from_keras` reads, or has other shapes or activations than the network.
+        Where the model is none that `from_keras` reads, or has other shapes or activations than the network; where a
+        class of one's own computes the kernel of a Dense from other variables.
     TypeError
         Where `network` is no network, or `model` no model of Keras 3.
 
@@ -46,8 +49,8 @@ def to_keras(network: Pruned | MLP, model: Any) -> Any:
     >>> smaller.compile("adam", "mse")  # doctest: +SKIP
     """
     mlp, kept = parts(network)
-    same_network("model", from_keras(model), mlp)
-    reading = read(model)
+    reading, old = read(model)
+    same_network("model", old, mlp)
     keras = framework("keras")
     written = keras.Sequential([keras.Input(model.input_shape[1:], dtype=model.inputs[0].dtype)], name=model.name)
     values = iter(zip(mlp.weights, mlp.biases, kept))
@@ -65,20 +68,23 @@ def to_keras(network: Pruned | MLP, model: Any) -> Any:
         copied = type(layer).from_config(config)
         written.add(copied)
         if isinstance(layer, keras.layers.Dense):
+            if not isinstance(copied.kernel, keras.Variable):
+                kind = type(layer).__qualname__
+                raise ValueError(f"model: layer {layer.name} is {kind}, which computes its kernel; expected a Dense")
             copied.set_weights([w.T, b][: 1 + config["use_bias"]])
             if not mask.all():
-                copied.kernel.constraint = KeptZero(mask.T, copied.kernel)
+                keep_zero(copied.kernel, mask.T)
     steps = [*as_steps(mlp), *(step for step in reading.steps if isinstance(step, LeftOut))]
     agree("model: after export", steps, mlp, runner(written), coarsest(reading))
     return written
 
 
-class KeptZero:
-    """A constraint of Keras's: what was removed is zero after each training step."""
+def keep_zero(kernel: Any, mask: Mask) -> None:
+    """Let a kernel mask itself: by a constraint after each step, and whatever is assigned to it.
 
-    def __init__(self, mask: Mask, kernel: Any) -> None:
-        self.mask = framework("keras.ops").convert_to_tensor(mask, kernel.dtype)
-        self.before = kernel.constraint
-
-    def __call__(self, kernel: Any) -> Any:
-        return self.mask * (kernel if self.before is None else self.before(kernel))
+    Constraints alone do not see the averages that an optimiser with `use_ema` assigns in the end.
+    """
+    kept = framework("keras.ops").convert_to_tensor(mask, kernel.dtype)
+    before, assign = kernel.constraint, kernel.assign
+    kernel.constraint = lambda values: kept * (values if before is None else before(values))
+    kernel.assign = lambda values: assign(kept * framework("keras.ops").convert_to_tensor(values, kernel.dtype))

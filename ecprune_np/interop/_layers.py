@@ -11,7 +11,7 @@ import numpy as np
 from .. import _checks
 from .._types import ActivationName
 from ..mlp import MLP
-from ._common import by_value, named
+from ._common import by_value, ending, named
 
 
 def from_layers(
@@ -65,4 +65,4 @@ def from_layers(
         raise ValueError(
             "layers: expected W of shape (n_out, n_in), a row a neuron; these fit as (n_in, n_out): hand over W.T"
         )
-    return MLP(weights, biases, named("a list of layers", activation, len(weights)), output_activation)
+    return MLP(weights, biases, named("a list of layers", activation, len(weights)), ending(output_activation))

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from .. import _checks
 from .._types import Array, File
 from ..mlp import MLP
-from ._chain import ROUNDING, LeftOut, Linear, Nonlinear, Scale, Step, agree, folded
+from ._chain import ROUNDING, LeftOut, Linear, Nonlinear, Scale, Step, agree, folded, say_what_is_left_out
 from ._common import by_value, framework, is_a
 
 ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {  # ours, and the attributes, in float32, with which they are
@@ -33,8 +34,9 @@ SUPPORTED = ", ".join(["Gemm", "MatMul", "Add", *ACTIVATIONS, "BatchNormalizatio
 def from_onnx(model: Any) -> MLP:
     """The network of an ONNX model that is a chain of Gemm or MatMul and Add, and activations.
 
-    BatchNormalization is folded, a Softmax at the end left out: the network's outputs are the logits.  What was read is
-    compared with what ONNX's reference evaluator computes for a few random samples.
+    BatchNormalization is folded, a Softmax at the end left out, with a warning: the network's outputs are the logits.
+    What was read is compared with what ONNX's reference evaluator computes for a few random samples.  The format has no
+    checksum: a weight that was changed in a file is read as it is.
 
     Parameters
     ----------
@@ -63,6 +65,18 @@ def from_onnx(model: Any) -> MLP:
         name, model = os.fspath(model), _load(model)
     if not is_a(model, "onnx", "ModelProto"):
         raise TypeError(f"model: expected an onnx.ModelProto or a file, got {type(model).__name__}")
+    try:
+        steps, mlp = _read(name, model)
+    except Exception as error:
+        if isinstance(error, ValueError) and str(error).startswith(f"{name}: "):  # in words of ours
+            raise
+        raise ValueError(f"{name}: expected an ONNX model that is whole ({_checks.one_line(error)})") from error
+    say_what_is_left_out(name, steps)
+    return mlp
+
+
+def _read(name: str, model: Any) -> tuple[list[Step], MLP]:
+    """What a model computes; raises whatever a damaged one leads to."""
     graph = model.graph
     if len(graph.output) != 1:
         raise ValueError(f"{name}: has {len(graph.output)} outputs; expected one")
@@ -74,7 +88,7 @@ def from_onnx(model: Any) -> MLP:
         steps += _steps(name, node, constants, dtype)
     mlp = folded(name, steps)
     agree(name, steps, mlp, run, dtype)
-    return mlp
+    return steps, mlp
 
 
 def _load(file: File) -> Any:
@@ -82,10 +96,10 @@ def _load(file: File) -> Any:
         return framework("onnx").load(os.fspath(file))
     except ImportError as error:
         raise ValueError(f"{os.fspath(file)}: to read it, the package onnx must be installed") from error
-    except OSError:
-        raise
     except Exception as error:
-        raise ValueError(f"{os.fspath(file)}: expected an ONNX model: {error or type(error).__name__}") from error
+        if isinstance(error, OSError) and error.filename == os.fspath(file):
+            raise
+        raise ValueError(f"{os.fspath(file)}: expected an ONNX model ({_checks.one_line(error)})") from error
 
 
 def _constants(name: str, graph: Any) -> dict[str, Any]:
@@ -93,10 +107,7 @@ def _constants(name: str, graph: Any) -> dict[str, Any]:
     onnx = framework("onnx")
     if len(graph.sparse_initializer):
         raise ValueError(f"{name}: has sparse weights; write them dense")
-    try:
-        constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    except Exception as error:
-        raise ValueError(f"{name}: its weights cannot be read: {error}") from error
+    constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
     for node in graph.node:
         if node.op_type == "Constant" and node.attribute[0].name == "value":
             constants[node.output[0]] = onnx.numpy_helper.to_array(node.attribute[0].t)

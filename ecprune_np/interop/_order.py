@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain, groupby, pairwise, permutations
 
 MAX_BLOCKS = 6
+HEAD = r"actor|critic|policy|value|advantage|mu|mean|sigma|std|log_?(std|var)"  # one of several, side by side
 REMEDY = "hand over the module or model itself, or the layers in their order: from_layers([(W, b), ...])"
 
 
@@ -17,6 +18,7 @@ def in_order(argument: str, shapes: Mapping[str, tuple[int, int]]) -> list[str]:
     shapes where there is only one way.  Raises ValueError where the order is not known, or two networks are there.
     """
     _one_network(argument, shapes)
+    _one_path(argument, shapes)
     blocks = [sorted(block, key=_numbers) for _, block in groupby(sorted(shapes, key=_words), key=_words)]
     for block in blocks:
         for first, second in pairwise(block):
@@ -52,6 +54,17 @@ def _one_network(argument: str, shapes: Mapping[str, tuple[int, int]]) -> None:
             f"{argument}: {' and '.join(map(repr, parents))} may be two networks; "
             f"hand over the entries of one of them; if they are one, {REMEDY}"
         )
+
+
+def _one_path(argument: str, shapes: Mapping[str, tuple[int, int]]) -> None:
+    """Raise where names say that layers are side by side, whatever their shapes would allow."""
+    last = {path.rpartition(".")[2]: shape for path, shape in shapes.items()}
+    aside = [name for name in last if re.fullmatch(HEAD, name)]
+    if {"w1", "w2", "w3"} == set(last) and last["w1"] == last["w3"] == last["w2"][::-1]:  # w2 (σ(w1 a) · w3 a)
+        aside = sorted(last)
+    if len(aside) > 1:
+        names = " and ".join(map(repr, aside))
+        raise ValueError(f"{argument}: {names} may be side by side; if each follows the one before it, {REMEDY}")
 
 
 def _is_inside(path: str, parent: str) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .. import _checks
-from .._files import replacing
+from .._files import naming, replacing
 from .._types import ActivationName, Array, File
 from ..mlp import MLP
 from ..pruning import Pruned
@@ -32,6 +32,9 @@ def from_safetensors(
     output_activation: ActivationName | None = None,
 ) -> MLP:
     """The network of a safetensors file, which holds a state dict as `from_torch` reads it.
+
+    A tensor that `safetensors.torch.save_model` left out, because it is another one, is there again.  A file of
+    `to_safetensors` has a checksum; the format has none, and in another file a changed weight is read as it is.
 
     Parameters
     ----------
@@ -62,15 +65,20 @@ def from_safetensors(
     """
     path = _checks.path("file", file)
     tensors, metadata = _read(path)
+    tensors |= {name: tensors[other] for name, other in metadata.items() if other in tensors and name not in tensors}
     entries = read_state(str(path), tensors)
-    if metadata.get("format") == FORMAT:
+    ours = [metadata.get("format") == FORMAT, "activations" in metadata, "crc32" in metadata]
+    if sum(ours) > 1:  # or one of them is damaged
         why = "beside a file that names its activations"
         _checks.without_effect(activation=(activation, why), output_activation=(output_activation, why))
         if metadata.get("crc32") != _checksum(metadata.get("activations", ""), tensors):
             raise ValueError(f"{path}: expected a network as it was written, got one with other values")
         *hidden, last = metadata["activations"].split()
-        return from_state(entries, hidden or "identity", last)
-    return from_state(entries, named(str(path), activation, len(entries)), output_activation)
+        with naming(path):
+            return from_state(entries, hidden or "identity", last)
+    names = named(str(path), activation, len(entries))
+    with naming(path):
+        return from_state(entries, names, output_activation)
 
 
 def to_safetensors(network: Pruned | MLP, file: File) -> None:
@@ -145,7 +153,7 @@ def _tensors(data: bytes) -> tuple[dict[str, Array], dict[str, str]]:
         raise _Damaged(f"of {len(data)} bytes, the header cannot have {length}")
     try:
         header = json.loads(data[8 : 8 + length].decode(), object_pairs_hook=_without_doubles)
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         raise _Damaged("its header is no JSON") from None
     if not isinstance(header, dict):
         raise _Damaged("its header names no tensors")

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from .. import _checks
 from .._types import Array, Mask, Masks
 from ..mlp import MLP
-from ._common import by_value, like, same_shapes
+from ._common import by_value, ending, like, same_shapes
 from ._order import in_order
 
 LEAF = re.compile(
@@ -21,15 +22,16 @@ LEAF = re.compile(
 WEIGHT_NORMS = [["weight_g", "weight_v"], ["parametrizations.weight.original0", "parametrizations.weight.original1"]]
 MODULE = "hand over the module, which knows what it computes"
 NO_LAYER = {  # whatever the last part of their names is
-    r"lora|hada_|lokr|ia3_": f"an adapter (LoRA) beside the weights; merge it into them, or {MODULE}",
-    r"embed|(^|\.)(emb|wte|wpe)\.": "an Embedding; supported are Linear layers",
+    r"(?i)lora|hada_|lokr|ia3_|adapter": f"an adapter (LoRA) beside the weights; merge it into them, or {MODULE}",
+    r"(?i)embed|(^|[._])embs?\d*[._]|(^|\.)(wte|wpe)\.": "an Embedding; supported are Linear layers",
+    r"(?i)(^|[._])(skip|shortcut|residual|gate)s?\d*[._]": f"a path beside the chain of layers; {MODULE}",
     r"(^|[._])(exp_avg\w*|momentum_buffer|param_groups|optimizer)|^state\.": "an optimiser; leave it out",
 }
 NO_LINEAR = {
     r"parametrizations\.": f"a parametrisation whose value is not in the state dict; {MODULE}",
     r"weight_u$": f"a spectral norm; {MODULE}",
     r"(running_(mean|var)|num_batches_tracked)$": f"a batch normalisation, whose place is not known; {MODULE}",
-    r"_[ih]h_l\d": "a recurrent layer (LSTM, GRU, RNN); supported are Linear layers",
+    r"(weight|bias)_[ih][hr](_l\d|$)": "a recurrent layer (LSTM, GRU, RNN); supported are Linear layers",
     r"_proj_(weight|bias)$": "an attention; supported are Linear layers",
     r"scale|zero_point|_packed|absmax|quant|SCB": "a quantised layer; hand over the network as it was before",
     r"mask$": f"a mask that is not torch.nn.utils.prune's; {MODULE}, or multiply it into the weight",
@@ -75,7 +77,7 @@ def read_state(argument: str, state: Mapping[str, Any]) -> list[Entry]:
 def from_state(entries: Sequence[Entry], activation: Any, output_activation: Any) -> MLP:
     """The network of a state dict's layers; without an activation of the outputs it is the identity."""
     biases = [np.zeros_like(e.weight[:, 0]) if e.bias is None else e.bias for e in entries]
-    last: Any = "identity" if output_activation is None else output_activation
+    last: Any = "identity" if output_activation is None else ending(output_activation)
     return MLP([e.weight for e in entries], biases, activation, last)
 
 
@@ -139,6 +141,7 @@ def _entry(argument: str, path: str, leaves: Mapping[str, str], state: Mapping[s
 def _value(argument: str, key: str, value: Any) -> Array:
     is_mask = key.endswith("_mask")
     array = by_value(f"{argument}[{key!r}]", value, "fiub" if is_mask else "fiu")
+    _checks.all_finite(f"{argument}[{key!r}]", array, array)
     if array.dtype.kind != "f" and not is_mask:
         raise ValueError(f"{argument}: {key!r} holds {array.dtype}; a quantised weight is not supported")
     return array

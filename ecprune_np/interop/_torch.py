@@ -11,7 +11,7 @@ import numpy as np
 from .. import _checks
 from .._types import ActivationName, Array
 from ..mlp import MLP
-from ._chain import Linear, agree, folded, own_outputs
+from ._chain import Linear, agree, folded, own_outputs, say_what_is_left_out
 from ._common import framework, is_a, named
 from ._state import from_state, read_state
 from ._torch_graph import Reading, place, reading_of, traced
@@ -27,12 +27,14 @@ def from_torch(
     A module may be any whose forward pass is a chain of Linear layers, activations, BatchNorm1d (folded into the
     Linear before or after it), Dropout and Flatten: a Sequential, nested or not, or a class of its own, compiled or in
     DataParallel, with masks of `torch.nn.utils.prune`, weight norm or spectral norm.  A Softmax or LogSoftmax at its
-    end is left out: the network's outputs are the logits.  Softplus is ours with its default threshold, beyond which it
-    is e^−20 away.  What was read is compared with the module's own outputs for a few random samples; a copy is run, and
-    the module stays as it is.
+    end is left out, with a warning: the network's outputs are the logits.  A Softplus needs beta 1, and in double
+    precision the threshold 40, for at its default of 20 it is e^−20 away.  What was read is compared with the module's
+    own outputs for a few random samples; a copy is run, and the module stays as it is.
 
     A state dict holds the weights and biases of Linear layers under any prefix, in the order of their numbers; it may
-    hold masks (`weight_orig` and `weight_mask`) and weight norms.  It does not say which activations are between them.
+    hold masks (`weight_orig` and `weight_mask`) and weight norms.  It says neither which activations are between them,
+    nor how they are called: keys of other layers are refused, but what looks like a chain of Linear layers is read as
+    one.  A module that is at hand is the safer thing to hand over.
 
     Parameters
     ----------
@@ -72,7 +74,9 @@ def from_torch(
         raise TypeError(f"module: expected a torch.nn.Module or a state dict, got {kind}; a file is read by torch.load")
     without = "beside a module, whose activations are known"
     _checks.without_effect(activation=(activation, without), output_activation=(output_activation, without))
-    return read(copied(module))[1]
+    reading, mlp = read(copied(module))
+    say_what_is_left_out("module", reading.steps)
+    return mlp
 
 
 def read(module: Any) -> tuple[Reading, MLP]:
@@ -81,8 +85,14 @@ def read(module: Any) -> tuple[Reading, MLP]:
     Raises ValueError that names what is no chain of Linear layers and activations, or says how its own outputs differ.
     """
     module.eval()
-    nodes = traced(module)
-    reading = reading_of(module, nodes)
+    with framework("torch").random.fork_rng([]):
+        nodes = traced(module)
+    try:
+        reading = reading_of(module, nodes)
+    except (ValueError, TypeError):
+        raise
+    except Exception as error:  # that of a parametrisation, from inside
+        raise ValueError(f"module: a weight cannot be computed ({_checks.one_line(error)})") from error
     run, dtype = runner(module, reading)
     n_inputs = next(step.weight.shape[1] for step in reading.steps if isinstance(step, Linear))
     own_outputs("module", run, np.zeros((2, n_inputs)))
@@ -136,7 +146,7 @@ def copied(module: Any) -> Any:
         result = copy.deepcopy(module, memo)
     except Exception as error:
         raise ValueError(
-            f"module: cannot be copied ({type(error).__name__}: {error}); hand over its state_dict() and its activation"
+            f"module: cannot be copied ({_checks.one_line(error)}); hand over its state_dict() and its activation"
         ) from error
     for inner in list(result.modules()):
         for name, child in inner._modules.items():

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import _checks
 from ._chain import LeftOut, Linear, Nonlinear, Scale, Step
 from ._common import by_value, computes_as, framework
 
@@ -35,9 +36,10 @@ FUNCTIONS = {  # of torch, torch.nn.functional and tensors; an underscore at the
 PARAMETERS: dict[str, dict[str, Any]] = {  # with which these are our activations, in the order of the arguments
     "leaky_relu": {"negative_slope": 0.01},
     "elu": {"alpha": 1.0},
-    "softplus": {"beta": 1.0, "threshold": 20.0},  # beyond which it is z: e^−20 away; more of it is nearer still
+    "softplus": {"beta": 1.0, "threshold": 20.0},  # or more
     "gelu": {"approximate": "none"},
 }
+THRESHOLD = 40.0  # of a softplus in double precision, which sees that z + e^−z, beyond 20, is not z
 DROPOUTS = ("Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "FeatureAlphaDropout")
 SUPPORTED = ", ".join(
     ["Linear", *ACTIVATION_LAYERS, "sin", "BatchNorm1d", "Dropout", "Flatten", "Softmax and LogSoftmax at the end"]
@@ -80,7 +82,7 @@ def traced(module: Any) -> list[Any]:
         graph = Tracer().trace(around)
     except Exception as error:
         raise ValueError(
-            f"module: its forward pass is no chain that torch.fx can follow ({type(error).__name__}: {error}); "
+            f"module: its forward pass is no chain that torch.fx can follow ({_checks.one_line(error)}); "
             "hand over its state_dict() and its activation"
         ) from error
     finally:
@@ -214,7 +216,10 @@ def _add_linear(reading: Reading, path: str, weight: Any, bias: Any) -> None:
 
 
 def _add_activation(reading: Reading, shown: str, path: str, name: str, given: dict[str, Any]) -> None:
-    expected = PARAMETERS.get(name, {})
+    expected = dict(PARAMETERS.get(name, {}))
+    linear = next((step for step in reversed(reading.steps) if isinstance(step, Linear)), None)
+    if name == "softplus" and linear is not None and linear.weight.dtype == np.float64:
+        expected["threshold"] = THRESHOLD
     differs = {p: v for p, v in expected.items() if given[p] != v and not (p == "threshold" and given[p] > v)}
     if differs:
         raise ValueError(f"module: {shown}; expected {differs} for it")

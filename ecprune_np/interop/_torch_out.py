@@ -105,7 +105,7 @@ def _write(module: Any, path: str, values: Array, kept: Mask, beside: Any = None
                 utils.remove_spectral_norm(owner, name)
     except Exception as error:
         raise ValueError(
-            f"module: what {path} is made of cannot be removed ({error}); remove it, then export"
+            f"module: what {path} is made of cannot be removed ({_checks.one_line(error)}); remove it, then export"
         ) from error
     if f"{name}_mask" in owner._buffers:
         parameter = owner._parameters[f"{name}_orig"]
