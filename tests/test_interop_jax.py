@@ -68,6 +68,12 @@ REFUSED: list[tuple[Any, str]] = [
     ({"norm": {"scale": ZEROS}}, "'norm.scale' belongs to a normalisation; supported are Dense layers"),
     ({"embed": {"embedding": ONES}}, "'embed.embedding' belongs to an Embed"),
     ({"linear": {"w": ONES, "b": ZEROS}}, "'linear.w' belongs to a layer of Haiku or the like; hand over its layers"),
+    ({"linear": {"b": ZEROS, "w": ONES}}, "'linear.b' belongs to a layer of Haiku or the like"),
+    ({("Dense_0", "kernel"): ONES}, r"\('Dense_0', 'kernel'\) is a whole path; expected a tree of mappings, as flax\."),
+    ({"Dense_0/kernel": ONES}, "'Dense_0/kernel' is a whole path"),
+    ({"norm": {"Dense_0/kernel/scale": ZEROS}}, "'norm.Dense_0/kernel/scale' belongs to something else"),
+    ({"i": {"kernel": ONES}, "h": {"kernel": np.ones((3, 3))}}, "'i' and 'h' may be side by side; if each follows"),
+    ({"Dense_0": {"kernel": ONES * np.nan}}, r"Dense_0\.kernel: not finite at \[0, 0\] \(nan\)"),
     ({"0": {"weight": ONES}}, "'0.weight' belongs to a layer of PyTorch or the like; hand it over to from_torch"),
     ({"drop": {"rngs": {"count": 0}}}, "'drop.rngs.count' belongs to a random state; hand over nnx.state"),
     ({"extra": ONES}, "'extra' belongs to something else than a Dense layer"),
@@ -163,6 +169,17 @@ def test_the_state_of_a_module_is_read_and_written() -> None:
         from_flax(module)
 
 
+def test_an_array_without_values_is_named(flax: Any) -> None:
+    import jax
+
+    deleted = jax.numpy.ones((4, 3))
+    deleted.delete()
+    with pytest.raises(
+        ValueError, match=r"params: kernel: expected an array with values, got ArrayImpl \(RuntimeError"
+    ):
+        from_flax({"kernel": deleted})
+
+
 # Equinox
 
 
@@ -233,6 +250,15 @@ OTHERS: dict[str, tuple[Callable[[Any], Any], str]] = {
         lambda eqx: model(eqx, activation=lambda x: x),
         r"activation is <function .*; supported are jax\.nn",
     ),
+    "no function": (lambda eqx: model(eqx, activation=eqx.nn.PReLU()), r"its activation is PReLU\("),
+    "none": (
+        lambda eqx: eqx.filter(model(eqx), eqx.is_array),
+        "its activation is None; supported are jax",
+    ),
+    "not finite": (
+        lambda eqx: eqx.tree_at(lambda m: m.layers[0].weight, model(eqx), np.full((5, 4), np.nan)),
+        r"layers\[0\]\.weight: not finite",
+    ),
     "final": (lambda eqx: model(eqx, final_activation=abs), "final_activation is <built-in function abs>"),
     "scan": (lambda eqx: model(eqx, 4, 3, 5, 3, scan=True), "it has scan=True; expected layers one by one"),
     "scalar": (lambda eqx: model(eqx, "scalar", 3, 5, 1), "it has 'scalar' inputs or outputs"),
@@ -247,5 +273,5 @@ OTHERS: dict[str, tuple[Callable[[Any], Any], str]] = {
 @pytest.mark.parametrize("name", OTHERS)
 def test_what_no_network_computes_is_named(eqx: Any, name: str) -> None:
     make, words = OTHERS[name]
-    with pytest.raises((ValueError, TypeError), match=f"^model: .*{words}"):
+    with pytest.raises((ValueError, TypeError), match=f"^(model: .*|){words}"):
         from_equinox(make(eqx))

@@ -285,8 +285,13 @@ def test_what_is_no_model_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_file_with_a_few_bytes_changed_is_read_or_refused_in_one_line(tmp_path: Path) -> None:
     """The format has no checksum: what is read may have other values, but nothing fails from inside."""
     built = model(
-        [node("Flatten", ["x"], ["f"]), node("Gemm", ["f", "W", "b"], ["h"], transB=1, name="gemm")]
-        + [node("LeakyRelu", ["h"], ["a"], alpha=0.01), *END, node("Softmax", ["y"], ["z"], axis=1)],
+        [
+            node("Flatten", ["x"], ["f"]),
+            node("Gemm", ["f", "W", "b"], ["h"], transB=1),
+            node("LeakyRelu", ["h"], ["a"], alpha=0.01),
+            *END,
+            node("Softmax", ["y"], ["z"], axis=1),
+        ],
         W,
         outputs=["z"],
     )

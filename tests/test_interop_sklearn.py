@@ -128,6 +128,15 @@ def target_transformer() -> Any:
     return fit(compose.TransformedTargetRegressor(neural.MLPRegressor(max_iter=2)), "two outputs")
 
 
+def ensemble() -> Any:
+    bagging = pytest.importorskip("sklearn.ensemble").BaggingRegressor
+    return fit(bagging(neural.MLPRegressor(max_iter=2), 3), "regression")
+
+
+def forest() -> Any:
+    return fit(pytest.importorskip("sklearn.ensemble").RandomForestRegressor(2), "regression")
+
+
 SCALED = r"named_steps\['mlpregressor'\]; the steps before it belong to the data: x = estimator"
 REFUSED = {
     "pipeline": (lambda: pipeline(scaler(), neural.MLPRegressor()), rf"got Pipeline; hand over estimator\.{SCALED}"),
@@ -142,6 +151,8 @@ REFUSED = {
     ),
     "search before": (lambda: search(neural.MLPRegressor()), r"hand over estimator\.estimator, fitted$"),
     "targets": (target_transformer, r"hand over estimator\.regressor_; what transforms the targets belongs to them$"),
+    "ensemble": (ensemble, r"got BaggingRegressor; hand over estimator\.estimators_\[0\], one of 3$"),
+    "forest": (forest, "got RandomForestRegressor$"),
     "other": (lambda: neural.BernoulliRBM(), "supported are MLPClassifier and MLPRegressor, got BernoulliRBM$"),
     "unfitted": (lambda: neural.MLPRegressor(), "expected a fitted MLPRegressor, got one without coefs_"),
     "poisson": (lambda: fitted("regression", loss="poisson"), "the output activation identity, got exp"),

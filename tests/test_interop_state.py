@@ -219,6 +219,26 @@ def test_the_activation_must_be_named_where_there_is_one() -> None:
     assert from_torch({"weight": w(3, 4)}).sizes == (4, 3)
 
 
+def test_layers_that_are_one_array_are_not_written_apart() -> None:
+    """Loaded into the module that ties them, the last would be both."""
+    shared, b = w(3, 3), w(3)
+    state = {"0.weight": shared, "0.bias": b, "2.weight": shared, "2.bias": b.copy()}
+    mlp = from_torch(state, "relu")
+    both = mlp.replace([2 * mlp.weights[0]] * 2, [mlp.biases[0], mlp.biases[1] + 1])
+    assert (from_torch(to_torch(both, state), "relu")(np.eye(3)) == both(np.eye(3))).all()
+    with pytest.raises(ValueError, match=r"module: '0.weight' and '2.weight' are one tensor, for which .* two values"):
+        to_torch(pruned_of(mlp), state)
+    with pytest.raises(ValueError, match=r"module: '0.bias' and '2.bias' are one tensor"):
+        to_torch(both, state | {"2.bias": b})
+    masked = {f"{l}.weight_{kind}": value for l in (0, 2) for kind, value in (("orig", w(3, 3)), ("mask", shared > 9))}
+    kept = from_torch(masked, "relu")
+    assert from_torch(to_torch(ec.Pruned.from_zeros(kept), masked), "relu").sizes == (3, 3, 3)
+    with pytest.raises(ValueError, match=r"module: '0.weight_mask' and '2.weight_mask' are one tensor"):
+        to_torch(pruned_of(mlp), {**masked, "2.weight_mask": masked["0.weight_mask"]})
+    lists = {"0.weight": shared.tolist(), "2.weight": shared.tolist()}
+    assert from_torch(to_torch(pruned_of(mlp), lists), "relu").sizes == (3, 3, 3)
+
+
 def test_a_mask_gives_way_to_a_value_and_stays_elsewhere() -> None:
     state = {"weight_orig": w(1, 3), "weight_mask": np.array([[1, 0, 0]]), "bias_orig": w(1), "bias_mask": np.zeros(1)}
     written = to_torch(ec.MLP([[[0.0, 2.0, 0.0]]], [[3.0]]), state)

@@ -270,6 +270,8 @@ def test_layers_that_share_a_weight() -> None:
     prune.identity(apart[0], "bias")
     with pytest.raises(ValueError, match=r"0\.weight and 2\.weight are one parameter"):
         to_torch(pruned_of(from_torch(apart)), apart)
+    with pytest.raises(ValueError, match=r"'0\.weight' and '2\.weight' are one tensor"):
+        to_torch(pruned_of(mlp), apart.state_dict())
 
 
 # What is refused

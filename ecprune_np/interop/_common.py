@@ -46,13 +46,24 @@ def by_value(name: str, value: Any, kinds: str = "fiu") -> Array:
         raise ValueError(f"{name}: has masked entries; say what they count as, as .filled(0) does")
     if hasattr(value, "toarray"):
         value = value.toarray()
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except Exception as error:  # that of a library whose array has no values
+        kind = type(value).__name__
+        raise ValueError(f"{name}: expected an array with values, got {kind} ({_checks.one_line(error)})") from error
     if array.dtype.name.startswith(("float16", "bfloat16", "float8")):
         return array.astype(np.float32)
     if array.dtype.kind not in kinds:
         came = type(value).__name__ if array.dtype == object or array.ndim == 0 else f"an array of {array.dtype}"
         raise TypeError(f"{name}: expected an array of real numbers, got {came}")
     return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def parameter(name: str, value: Any, kinds: str = "fiu") -> Array:
+    """A weight or a bias, of finite numbers, by value."""
+    array = by_value(name, value, kinds)
+    _checks.all_finite(name, array, array)
+    return array
 
 
 def like(name: str, old: Any, array: Array) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 from .._types import Array
 from ..mlp import MLP
 from ._chain import Linear, Nonlinear, Step, agree, folded
-from ._common import by_value, framework, is_a
+from ._common import by_value, framework, is_a, parameter
 
 FUNCTIONS = {  # by where they are, for a name alone is not enough
     ("jax.nn", "relu"): "relu",
@@ -65,8 +65,8 @@ def from_equinox(model: Any) -> MLP:
         raise ValueError(f"model: it has {what}; expected layers one by one, from vectors to vectors")
     steps: list[Step] = []
     for l, layer in enumerate(model.layers):
-        w = by_value(f"layers[{l}].weight", layer.weight)
-        b = np.zeros_like(w[:, 0]) if layer.bias is None else by_value(f"layers[{l}].bias", layer.bias)
+        w = parameter(f"layers[{l}].weight", layer.weight)
+        b = np.zeros_like(w[:, 0]) if layer.bias is None else parameter(f"layers[{l}].bias", layer.bias)
         steps.append(Linear(f"layers[{l}]", w, b))
         which = "activation" if l < len(model.layers) - 1 else "final_activation"
         name = _name(which, getattr(model, which))
@@ -88,8 +88,8 @@ def _name(which: str, activation: Any) -> str:
         if activation is getattr(framework(module), name, None):
             return ours
     gelu = framework("jax.nn").gelu
-    partial = activation if isinstance(activation, functools.partial) else functools.partial(activation)
-    if (partial.func, partial.args, partial.keywords) == (gelu, (), {"approximate": False}):
+    given = [getattr(activation, name, None) for name in ("func", "args", "keywords")]
+    if isinstance(activation, functools.partial) and given == [gelu, (), {"approximate": False}]:
         return "gelu"
     approximate = "; its tanh form is not ours: functools.partial(jax.nn.gelu, approximate=False)"
     names = ", ".join(f"{module}.{name}" for module, name in FUNCTIONS if not name.startswith("_"))

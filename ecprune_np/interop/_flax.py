@@ -11,14 +11,14 @@ from .. import _checks
 from .._types import ActivationName, Array
 from ..mlp import MLP
 from ..pruning import Pruned
-from ._common import by_value, ending, is_a, like, named, parts, same_shapes
+from ._common import ending, is_a, like, named, parameter, parts, same_shapes
 from ._order import in_order
 
 REFUSED = {  # what leaves that are no kernel and bias belong to
     "scale": "a normalisation; supported are Dense layers",
     "mean": "a normalisation; supported are Dense layers",
     "embedding": "an Embed; supported are Dense layers",
-    "w": "a layer of Haiku or the like; hand over its layers: from_layers([(w.T, b), ...])",
+    **dict.fromkeys("wb", "a layer of Haiku or the like; hand over its layers: from_layers([(w.T, b), ...])"),
     "weight": "a layer of PyTorch or the like; hand it over to from_torch",
     "key": "a random state; hand over nnx.state(model, nnx.Param)",
     "count": "a random state; hand over nnx.state(model, nnx.Param)",
@@ -33,7 +33,8 @@ def from_flax(
     """The network of a tree of Flax parameters: Dense layers, each with its kernel of shape (n_in, n_out) and bias.
 
     It is what `init` returns, with or without "params" around it, or `nnx.state(model, nnx.Param)`.  Layers follow one
-    another by the numbers in their names, or by their shapes where that leaves one order.
+    another by the numbers in their names, or by their shapes where that leaves one order.  The tree says neither which
+    activations are between them, nor how they are called: what looks like a chain of Dense layers is read as one.
 
     Parameters
     ----------
@@ -62,10 +63,9 @@ def from_flax(
     MLP(4-3-2, 'relu', 'identity', float64)
     """
     layers = _layers(params)
-    kernels = [by_value(f"{path}.kernel", layer["kernel"]) for path, layer in layers.items()]
-    weights = [kernel.T for kernel in kernels]
+    weights = [parameter(f"params: {_joined(path, 'kernel')}", layer["kernel"]).T for path, layer in layers.items()]
     biases = [
-        by_value(f"{path}.bias", layer["bias"]) if "bias" in layer else np.zeros_like(w[:, 0])
+        parameter(f"params: {_joined(path, 'bias')}", layer["bias"]) if "bias" in layer else np.zeros_like(w[:, 0])
         for (path, layer), w in zip(layers.items(), weights)
     ]
     return MLP(weights, biases, named("a tree of parameters", activation, len(weights)), ending(output_activation))
@@ -116,9 +116,9 @@ def to_flax(network: Pruned | MLP, params: Mapping[Any, Any] | None = None, mask
     for path, w, b, mask in zip(found, mlp.weights, mlp.biases, kept):
         if "bias" not in found[path] and b.any():
             raise ValueError(f"params: {path!r} has no bias; expected one, for the network's is not zero")
-        start = f"{'params.' if 'params' in params else ''}{f'{path}.' if path else ''}"
-        values |= {f"{start}kernel": w.T, f"{start}bias": b}
-        kept_values |= {f"{start}kernel": mask.T, f"{start}bias": np.ones(b.shape)}
+        kernel, bias = (_joined("params" if "params" in params else "", path, name) for name in ("kernel", "bias"))
+        values |= {kernel: w.T, bias: b}
+        kept_values |= {kernel: mask.T, bias: np.ones(b.shape)}
     written = _replaced(params, values)
     return (written, _replaced(params, kept_values)) if masks else written
 
@@ -156,18 +156,24 @@ def _layers(params: Any) -> dict[str, dict[str, Any]]:
 
 def _leaves(tree: Mapping[Any, Any], path: str) -> Iterator[tuple[str, Any]]:
     for name, value in tree.items():
-        here = f"{path}.{name}" if path else str(name)
+        if isinstance(name, tuple) or str(name).endswith(("/kernel", "/bias")):
+            unflatten = "flax.traverse_util.unflatten_dict makes one"
+            raise ValueError(f"params: {name!r} is a whole path; expected a tree of mappings, as {unflatten}")
+        here = _joined(path, str(name))
         if isinstance(value, Mapping):
             yield from _leaves(value, here)
         else:
             yield here, value
 
 
+def _joined(*names: str) -> str:
+    return ".".join(filter(None, names))
+
+
 def _replaced(tree: Any, values: Mapping[str, Array], path: str = "") -> Any:
     """The same tree with other values, by path."""
     if isinstance(tree, Mapping):
-        start = f"{path}." if path else ""
-        inside = {name: _replaced(value, values, f"{start}{name}") for name, value in tree.items()}
+        inside = {name: _replaced(value, values, _joined(path, str(name))) for name, value in tree.items()}
         return inside if type(tree) is dict else type(tree)(inside)  # type: ignore[call-arg]  # a FrozenDict or State
     if is_a(tree, "flax.nnx", "Variable"):
         return tree.replace(like(path, tree.get_value(), values[path]))

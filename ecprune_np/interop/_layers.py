@@ -11,7 +11,7 @@ import numpy as np
 from .. import _checks
 from .._types import ActivationName
 from ..mlp import MLP
-from ._common import by_value, ending, named
+from ._common import ending, named, parameter
 
 
 def from_layers(
@@ -51,11 +51,11 @@ def from_layers(
     for l, pair in enumerate(_checks.sequence("layers", layers)):
         if not isinstance(pair, (list, tuple)) or len(pair) != 2:
             raise TypeError(f"layers[{l}]: expected a pair (W, b), got {type(pair).__name__}")
-        w = by_value(f"layers[{l}]: W", pair[0])
+        w = parameter(f"layers[{l}]: W", pair[0])
         if w.ndim != 2:
             raise ValueError(f"layers[{l}]: expected W of shape (n_out, n_in), got {w.shape}")
         weights.append(w)
-        biases.append(np.zeros_like(w[:, 0]) if pair[1] is None else by_value(f"layers[{l}]: b", pair[1]))
+        biases.append(np.zeros_like(w[:, 0]) if pair[1] is None else parameter(f"layers[{l}]: b", pair[1]))
     fitting = [
         all(b.shape == (n_out,) for b, (n_out, _) in zip(biases, shapes))
         and all(second[1] == first[0] for first, second in pairwise(shapes))

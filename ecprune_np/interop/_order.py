@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from itertools import chain, groupby, pairwise, permutations
 
 MAX_BLOCKS = 6
-HEAD = r"actor|critic|policy|value|advantage|mu|mean|sigma|std|log_?(std|var)"  # one of several, side by side
-REMEDY = "hand over the module or model itself, or the layers in their order: from_layers([(W, b), ...])"
+HEAD = r"actor|critic|policy|value|advantage|mu|mean|sigma|std|log_?(std|var)|[ih]"  # side by side, or recurrent
+REMEDY = "hand over the module, of PyTorch, or the layers in their order: from_layers([(W, b), ...])"
 
 
 def in_order(argument: str, shapes: Mapping[str, tuple[int, int]]) -> list[str]:

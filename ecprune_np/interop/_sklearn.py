@@ -202,6 +202,10 @@ def _inside(estimator: Any, where: str) -> str:
         found = _inside(step, f"{where}.named_steps[{name!r}]")
         if found:
             return f"{found}; the steps before it belong to the data: x = {where}[:-1].transform(x)"
+    several = getattr(estimator, "estimators_", None)
+    if isinstance(several, list) and several:
+        found = _inside(several[0], f"{where}.estimators_[0]")
+        return f"{found}, one of {len(several)}" if found else ""
     attribute = next((name for name in INSIDE if hasattr(estimator, name)), None)
     found = _inside(getattr(estimator, attribute), f"{where}.{attribute}") if attribute else ""
     return f"{found}{INSIDE[attribute]}" if found and attribute else ""

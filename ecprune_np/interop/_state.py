@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import _checks
 from .._types import Array, Mask, Masks
 from ..mlp import MLP
-from ._common import by_value, ending, like, same_shapes
+from ._common import by_value, ending, is_a, like, parameter, same_shapes
 from ._order import in_order
 
 LEAF = re.compile(
@@ -102,7 +101,28 @@ def write_state(argument: str, state: Mapping[str, Any], mlp: MLP, kept: Masks) 
     copied.clear()
     for values in new.values():
         copied.update(values)
+    _shared(argument, state, copied)
     return copied, masks
+
+
+def _shared(argument: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    """Raise where two keys have one tensor, as those of layers that a module ties, for which there are two values."""
+    first: dict[tuple[int, tuple[int, ...]], tuple[str, Array]] = {}
+    for key in [key for key in new if key in old]:
+        value = by_value(key, new[key], "fiub")
+        other, expected = first.setdefault((_address(old[key]), value.shape), (key, value))
+        if not np.array_equal(value, expected):
+            raise ValueError(
+                f"{argument}: {other!r} and {key!r} are one tensor, for which the network has two values; "
+                "expected layers that share nothing: clone() one of them"
+            )
+
+
+def _address(value: Any) -> int:
+    """Where the numbers of a tensor or an array are in memory; of anything else, which it is."""
+    if is_a(value, "torch", "Tensor"):
+        return int(value.data_ptr())
+    return int(value.ctypes.data) if isinstance(value, np.ndarray) else id(value)
 
 
 def mask_of(values: Array, kept: Mask, old: Array) -> Mask:
@@ -140,8 +160,7 @@ def _entry(argument: str, path: str, leaves: Mapping[str, str], state: Mapping[s
 
 def _value(argument: str, key: str, value: Any) -> Array:
     is_mask = key.endswith("_mask")
-    array = by_value(f"{argument}[{key!r}]", value, "fiub" if is_mask else "fiu")
-    _checks.all_finite(f"{argument}[{key!r}]", array, array)
+    array = parameter(f"{argument}[{key!r}]", value, "fiub" if is_mask else "fiu")
     if array.dtype.kind != "f" and not is_mask:
         raise ValueError(f"{argument}: {key!r} holds {array.dtype}; a quantised weight is not supported")
     return array
