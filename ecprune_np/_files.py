@@ -10,6 +10,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import IO, Any
 
 import numpy as np
@@ -45,11 +46,24 @@ def save_arrays(file: File, arrays: Mapping[str, Array]) -> None:
         np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
 
 
-def load_arrays(file: File) -> dict[str, Array]:
+@dataclass(frozen=True)
+class Contents:
+    """A file that has been read, in the place of its path."""
+
+    file: File
+    arrays: Mapping[str, Array]
+
+    def __str__(self) -> str:
+        return str(self.file)
+
+
+def load_arrays(file: File | Contents) -> dict[str, Array]:
     """Read every array of an .npz file; raises ValueError that names the file where it is none, or damaged.
 
     Nothing is unpickled, and no memory is asked for that the file's length does not account for.
     """
+    if isinstance(file, Contents):
+        return dict(file.arrays)
     path = _checks.path("file", file)
     try:
         data = path.read_bytes()
@@ -81,19 +95,25 @@ def save_object(file: File, kind: str, arrays: Mapping[str, Array]) -> None:
     save_arrays(file, {"kind": np.array(kind), "version": np.array(VERSION), **arrays})
 
 
-def load_object(file: File, *kinds: str) -> dict[str, Array]:
-    """The arrays of an object of one of these kinds; raises ValueError that says what the file is if not that."""
+def load_object(file: File, *kinds: str) -> tuple[dict[str, Array], int]:
+    """The arrays of an object of one of these kinds, and the version of the format, 1 where the file does not say.
+
+    Raises ValueError that says what the file is if not that.
+    """
     arrays = load_arrays(file)
     found = kind_of(arrays)
     if found not in kinds:
         came = "arrays of no kind that is known" if found is None else f"{found}: read it with ec.load"
         raise ValueError(f"{file}: expected a file of {' or '.join(kinds)}, got {came}")
-    version = arrays.pop("version", np.array(VERSION))
+    if ("kind" in arrays) != ("version" in arrays):
+        missing = "version" if "kind" in arrays else "kind"
+        raise ValueError(f"{file}: expected arrays kind and version, or none of them; {missing} is missing")
+    version = arrays.pop("version", np.array(1))
     if version.shape != () or version.dtype.kind not in "iu" or not 1 <= version <= VERSION:
         came = f"an array {version.shape}" if version.shape else repr(version.tolist())
         raise ValueError(f"{file}: expected version 1 to {VERSION} of the format, got {came}")
     arrays.pop("kind", None)
-    return arrays
+    return arrays, int(version)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._files import kind_of, load_arrays
+from ._files import Contents, kind_of, load_arrays
 from ._types import File
 from .mlp import MLP
 from .moments import Moments
@@ -39,7 +39,8 @@ def load(file: File) -> MLP | Pruned | SparseMLP | Moments | Scores:
     >>> ec.load("network.npz")
     MLP(2-1, 'tanh', 'identity', float64)
     """
-    kind = kind_of(load_arrays(file))
-    if kind not in KINDS:
+    contents = Contents(file, load_arrays(file))
+    kind = kind_of(contents.arrays)
+    if kind is None:
         raise ValueError(f"{file}: expected a file that a save wrote, got arrays of no kind that is known")
-    return KINDS[kind].load(file)
+    return KINDS[kind].load(contents)  # type: ignore[arg-type]  # in the place of its path

@@ -243,8 +243,10 @@ class MLP(Frozen):
         TypeError, ValueError
             Where the file is missing or damaged, or an array is missing or wrong; names the file and the array.
         """
-        arrays = load_object(file, "MLP")
-        n_layers = count_layers(file, arrays, ("weights", "biases"), (), ("activation", "output_activation"))
+        arrays, version = load_object(file, "MLP")
+        names = ("activation", "output_activation")  # which another program may leave out, and `save` does not
+        needed, optional = (names, ()) if version > 1 else ((), names)
+        n_layers = count_layers(file, arrays, ("weights", "biases"), needed, optional)
         if activation is None and "activation" not in arrays:
             raise ValueError(f"activation: {file} does not name one; expected one of {', '.join(ACTIVATIONS)}")
         stored_output = arrays.get("output_activation", np.array("identity"))

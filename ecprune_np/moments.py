@@ -183,14 +183,14 @@ class Moments(Frozen):
     def load(cls, file: File) -> Moments:
         """Read moments from an .npz file as `save` writes it; nothing is ever unpickled.
 
-        Warns where the file, as those of version 0.1, does not say of which network the moments are.
+        Warns where the file, as those of version 0.1, does not say of which network or metric the moments are.
 
         Raises
         ------
         TypeError, ValueError
             Where the file is missing or damaged, or an array is missing or wrong; names the file and the array.
         """
-        arrays = load_object(file, "Moments")
+        arrays, _ = load_object(file, "Moments")
         n_layers = count_layers(file, arrays, _FIELDS, ("n_samples", "total_weight"), _ORIGIN)
         with naming(file):
             metric, fingerprint = (text(name, arrays.pop(name)) if name in arrays else None for name in _ORIGIN)
@@ -205,8 +205,10 @@ class Moments(Frozen):
                 shapes = (m.sensitivity.shape, m.reference.shape, m.offset.shape)
                 if shapes != ((n_out,), (n_in,), (n_out, n_in)) or (m.variance < 0).any() or (m.sensitivity < 0).any():
                     raise ValueError(f"expected moments, layer {l} has other shapes or a negative variance")
-        if fingerprint is None:
-            warnings.warn(f"{file}: moments that do not say of which network they are: not checked", stacklevel=2)
+        unknown = [what for what, value in (("network", fingerprint), ("metric", metric)) if value is None]
+        if unknown:
+            of_which = f"of which {' and '.join(unknown)} they are"
+            warnings.warn(f"{file}: moments that do not say {of_which}: not checked", stacklevel=2)
         return cls(tuple(layers), n_samples, weight, metric, fingerprint)
 
 

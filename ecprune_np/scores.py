@@ -85,7 +85,7 @@ class Scores(Frozen):
         TypeError, ValueError
             Where the file is missing or damaged, or an array is missing or wrong; names the file and the array.
         """
-        arrays = load_object(file, "Scores")
+        arrays, _ = load_object(file, "Scores")
         n_layers = count_layers(file, arrays, _FIELDS, ())
         with naming(file):
             return Scores(*([arrays[f"{name}_{l}"] for l in range(n_layers)] for name in _FIELDS))

@@ -141,7 +141,7 @@ def packed(weights: Sequence[Array], masks: Sequence[Mask]) -> dict[str, Array]:
 
 def load_packed(file: File, *kinds: str) -> tuple[MLP, Masks]:
     """The network and the masks of a file with packed layers."""
-    arrays = load_object(file, *kinds)
+    arrays, _ = load_object(file, *kinds)
     n_layers = count_layers(file, arrays, ("shape", "mask", "kept", "biases"), ("activation", "output_activation"))
     weights, masks = [], []
     with naming(file):

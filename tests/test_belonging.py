@@ -125,10 +125,16 @@ def test_moments_that_do_not_say_of_what_they_are_pass_with_a_warning(tmp_path):
         ec.load(file)  # without
     arrays = {name: array for name, array in np.load(file).items() if name not in ("metric", "fingerprint")}
     np.savez(file, **arrays)
-    with pytest.warns(UserWarning, match=r"m\.npz: moments that do not say of which network they are: not checked"):
+    with pytest.warns(
+        UserWarning, match=r"m\.npz: moments that do not say of which network and metric they are: not checked"
+    ):
         unknown = ec.Moments.load(file)
     for metric in (None, "output", "fisher"):
         ec.elimination_compensation(MLP, unknown, metric)
+    moments = ec.collect_moments(MLP, X)
+    replace(moments, metric=None).save(file)
+    with pytest.warns(UserWarning, match=r"m\.npz: moments that do not say of which metric they are: not checked"):
+        assert ec.load(file).fingerprint == moments.fingerprint
     with pytest.raises(ValueError, match=r"^moments: expected layers"):
         ec.elimination_compensation(ec.MLP.initialize([4, 3]), unknown)
     known = ec.collect_moments(MLP, X, "fisher")

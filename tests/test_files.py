@@ -94,7 +94,7 @@ def test_a_file_that_is_no_network_is_named(tmp_path: Path) -> None:
     np.savez(file, other=np.ones((1, 2)))
     with pytest.raises(ValueError, match="expected a file of MLP, got arrays of no kind that is known"):
         ec.MLP.load(file)
-    np.savez(file, kind="MLP", biases_0=np.ones(1))
+    np.savez(file, kind="MLP", version=2, biases_0=np.ones(1))
     with pytest.raises(ValueError, match="weights_0 is missing"):
         ec.MLP.load(file)
     make([2, 1]).mlp.save(file)

@@ -33,7 +33,7 @@ def test_a_network(load):
 
 @pytest.mark.parametrize("load", [ec.Moments.load, ec.load])
 def test_moments_which_cannot_say_of_what_they_are_pass_with_a_warning(load):
-    with pytest.warns(UserWarning, match="moments that do not say of which network they are"):
+    with pytest.warns(UserWarning, match="moments that do not say of which network and metric they are"):
         loaded = load(FOLDER / "moments.npz")
     fresh = ec.collect_moments(MLP, X)
     for got, expected in zip(loaded.variance, fresh.variance):
