@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -141,7 +142,7 @@ def elimination_compensation(
     """
     moments = _moments_of(mlp, x_or_moments, metric, batch_size)
     scores = compensated(mlp, moments)
-    _warn_of_nothing(mlp, moments, scores.importance)
+    warn_where_all_are_0(mlp, scores.importance, partial(_why_all_are_0, mlp, moments, True))
     return scores
 
 
@@ -195,7 +196,7 @@ def uncompensated(
     moments = _moments_of(mlp, x_or_moments, metric, batch_size)
     importance = [_square_times(w, m) for w, m in zip(mlp.weights, moments.second_moment)]
     scores = _finite_scores(importance, [np.zeros_like(w) for w in mlp.weights])
-    _warn_of_nothing(mlp, moments, scores.importance)
+    warn_where_all_are_0(mlp, scores.importance, partial(_why_all_are_0, mlp, moments, False))
     return scores
 
 
@@ -215,20 +216,26 @@ def _moments_of(mlp: MLP, x_or_moments: Samples | Moments, metric: Metric | None
     return moments
 
 
-def _warn_of_nothing(mlp: MLP, moments: Moments, importance: Sequence[Array]) -> None:
-    """Warn, once for all layers, of those whose importances are all 0 for another reason than constant inputs."""
-    reasons = []
-    for l, (m, w, values) in enumerate(zip(moments.layers, mlp.weights, importance)):
-        if values.any() or not w.any():
-            continue
-        square = m.variance + m.sensitivity[:, np.newaxis] * m.mean**2
-        if not m.sensitivity.any():
-            why = f"dead or saturated on these samples, or too weak for {mlp.dtype}"
-            reasons.append(f"layer {l}: no output listens to any of its neurons ({why})")
-        elif ((w != 0) & ((m.variance > 0) | ((square == 0) & (m.mean != 0)))).any():
-            reasons.append(f"layer {l}: they underflow in {mlp.dtype} (rescale the inputs, or use a wider dtype)")
+def warn_where_all_are_0(mlp: MLP, importance: Sequence[Array], reason: Callable[[int], str | None]) -> None:
+    """Warn, once for all layers and two calls up, of those whose importances are all 0, where there is a reason."""
+    layers = [l for l, (w, values) in enumerate(zip(mlp.weights, importance)) if w.any() and not values.any()]
+    reasons = [f"layer {l}: {why.format(mlp.dtype)}" for l in layers if (why := reason(l))]
     if reasons:
         warnings.warn("all importances are 0 in " + "; ".join(reasons), stacklevel=3)
+
+
+DEAD = "no output listens to any of its neurons (dead or saturated on these samples, or too weak for {})"
+UNDERFLOW = "they underflow in {} (rescale the inputs, or use a wider dtype)"
+
+
+def _why_all_are_0(mlp: MLP, moments: Moments, shifted: bool, l: int) -> str | None:
+    """Why a layer's importances are 0, unless that is right: of constant inputs, to which a shift answers."""
+    m, w = moments.layers[l], mlp.weights[l]
+    if not m.sensitivity.any():
+        return DEAD
+    differs = m.offset if shifted else m.mean  # from one value of the input, or from 0
+    lost = (differs != 0) & (m.sensitivity[:, np.newaxis] * differs**2 == 0 if shifted else True)
+    return UNDERFLOW if ((w != 0) & ((m.variance > 0) | lost)).any() else None
 
 
 def _square_times(w: Array, v: Array) -> Array:

@@ -183,6 +183,8 @@ def test_idx_files_are_read_plain_and_compressed(tmp_path: Path) -> None:
         (b"", "expected an IDX file of unsigned bytes, got a file that begins b''"),
         (b"PNG.....", "expected an IDX file of unsigned bytes, got a file that begins b'PNG.'"),
         (idx(np.zeros((2, 2), np.uint8))[:-1], r"expected 16 bytes for shape \[2, 2\], got 15"),
+        (b"\0\0\x08\4" + 4 * (2**16).to_bytes(4, "big"), r"expected 18446744073709551636 bytes for shape \[65536"),
+        (b"\0\0\x08\x28" + 40 * (1).to_bytes(4, "big") + b"7", "expected at most 32 dimensions, got 40"),
         (gzip.compress(idx(np.zeros((2, 2), np.uint8)))[:-9], "expected a whole gzip file"),
         (gzip.compress(b"x")[:11] + b"damaged", "expected a whole gzip file"),
     ],

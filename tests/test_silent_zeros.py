@@ -126,6 +126,61 @@ def test_optimal_brain_damage_says_it_too() -> None:
     assert said(lambda: ec.criteria.obd(d.mlp, np.ones_like(d.x))) == []  # what is constant costs without a shift
 
 
+@pytest.mark.parametrize("criterion", [ec.elimination_compensation, ec.criteria.obd, ec.criteria.wanda])
+def test_constant_inputs_too_small_for_float32_are_told_from_varying_ones(criterion: Any) -> None:
+    """A shift answers to a constant, so that 0 is right; without one nothing does, and it is lost."""
+    d = networks.make([4, 3], dtype=np.float32, n_samples=100)
+    lost = [warning(layer_0=UNDERFLOW.format("float32"))]
+    constant = np.full_like(d.x, 1e-30)
+    varying = np.float32(1e-30) * d.x
+    symmetric = np.where(np.arange(100)[:, np.newaxis] % 2 == 0, constant, -constant)
+    half = np.where(np.arange(100)[:, np.newaxis] < 50, constant, -3 * constant)
+    right = [] if criterion is ec.elimination_compensation else lost
+    for x in (constant, [constant[:50], constant[50:]], constant[:1]):
+        assert said(lambda x=x: criterion(d.mlp, x)) == right
+    for x in (varying, symmetric, half, [half[:50], half[50:]], [varying[:1], varying[1:]]):
+        assert said(lambda x=x: criterion(d.mlp, x)) == lost
+    assert said(lambda: criterion(d.mlp, 0 * constant)) == []
+
+
+def test_wanda_says_of_which_inputs_the_squares_are_nothing() -> None:
+    d = networks.make([4, 3, 2], "tanh", dtype=np.float32)
+    tiny = np.float32(1e-30) * d.x
+    assert said(lambda: ec.criteria.wanda(d.mlp, tiny)) == [warning(layer_0=UNDERFLOW.format("float32"))]
+    assert said(lambda: ec.criteria.wanda(d.mlp, [tiny, d.x])) == []
+    weighted = ec.Batch(np.concatenate([0 * tiny, tiny]), [1] * len(tiny) + [0] * len(tiny))
+    assert said(lambda: ec.criteria.wanda(d.mlp, weighted)) == []  # those that are seen are 0
+    dead = with_biases(networks.make([4, 3, 2], "relu").mlp, 0, -1e3)
+    assert said(lambda: ec.criteria.wanda(dead, d.x)) == []
+
+
+def test_gradient_magnitude_says_where_the_loss_has_no_slope() -> None:
+    slope = "the loss has no slope there (dead, saturated or fitted exactly on these samples, or too weak for {})"
+    d = networks.make([4, 3, 2], "tanh", dtype=np.float32)
+    y = d.targets("mse")
+
+    def of(mlp: ec.MLP, x: Any, y: Any) -> list[str]:
+        return said(lambda: ec.criteria.gradient_magnitude(mlp, x, y))
+
+    assert of(d.mlp, d.x, y) == []
+    assert of(with_biases(d.mlp, 0, 1e4), d.x, y) == [warning(layer_0=slope.format("float32"))]
+    both = slope.format("float32")
+    assert of(d.mlp, d.x, d.mlp(d.x)) == [warning(layer_0=both, layer_1=both)]
+    assert of(d.mlp, 0 * d.x, y) == []  # which is right: inputs that are 0 do nothing
+    small = d.mlp.replace([np.float32(1e-30) * d.mlp.weights[0], d.mlp.weights[1]], d.mlp.biases)
+    assert of(small, np.float32(1e-20) * d.x, y) == [warning(layer_0=UNDERFLOW.format("float32"))]
+
+
+@pytest.mark.parametrize("criterion", [ec.criteria.obs, ec.criteria.obc])
+def test_surgeons_say_it_too(criterion: Any) -> None:
+    d = networks.make([4, 2, 3], "tanh", dtype=np.float32, n_samples=60)  # no neuron can replace another
+    tiny = np.float32(1e-30) * d.x
+    assert said(lambda: criterion(d.mlp, d.x)) == []
+    assert said(lambda: criterion(d.mlp, tiny)) == [warning(layer_0=UNDERFLOW.format("float32"))]
+    assert said(lambda: criterion(with_biases(d.mlp, 0, 1e4), d.x)) == [warning(layer_0=DEAD.format("float32"))]
+    assert said(lambda: criterion(d.mlp, np.ones_like(d.x))) == []  # a bias can replace each weight
+
+
 def test_certificates_and_oracles_do_not_repeat_it() -> None:
     d = networks.make([4, 3, 2], "tanh", dtype=np.float32)
     saturated = with_biases(d.mlp, 0, 1e4)

@@ -10,9 +10,11 @@ from .._types import LossName
 from ..batch import Samples, numbered
 from ..losses import loss_gradient
 from ..mlp import MLP, forward
-from ..scores import Scores
+from ..scores import UNDERFLOW, Scores, warn_where_all_are_0
 from ..streaming.batches import batches_of, slice_size
 from ..streaming.blocks import samples_per_batch
+
+NO_SLOPE = "the loss has no slope there (dead, saturated or fitted exactly on these samples, or too weak for {})"
 
 
 def magnitude(mlp: MLP) -> Scores:
@@ -74,7 +76,15 @@ def gradient_magnitude(mlp: MLP, x: npt.ArrayLike, y: npt.ArrayLike, loss: LossN
     array([[2.]])
     """
     _, gradient = loss_gradient(mlp, x, y, loss)
-    return Scores([np.abs(w * g) for w, g in zip(mlp.weights, gradient.weights)])
+    scores = Scores([np.abs(w * g) for w, g in zip(mlp.weights, gradient.weights)])
+
+    def reason(l: int) -> str | None:
+        if (mlp.weights[l] * (gradient.weights[l] != 0)).any():
+            return UNDERFLOW
+        return None if gradient.biases[l].any() else NO_SLOPE
+
+    warn_where_all_are_0(mlp, scores.importance, reason)
+    return scores
 
 
 def random(mlp: MLP, seed: int = 0) -> Scores:
@@ -143,10 +153,15 @@ def wanda(mlp: MLP, x: Samples, *, batch_size: int | None = None) -> Scores:
     _checks.instance("mlp", mlp, MLP)
     batches = batches_of(mlp, x, "output", slice_size(x, batch_size, samples_per_batch(mlp, None)))
     squares, total = [np.zeros(w.shape[1], mlp.dtype) for w in mlp.weights], mlp.dtype.type(0)
+    seen = [np.zeros(w.shape[1], bool) for w in mlp.weights]  # inputs that are not 0, though all squares are
     with _checks.overflow_raised_later():
         for inputs, weight in numbered((forward(mlp, batch.x).inputs, batch.weight) for batch in batches):
             squares = [sums + np.sum(weight[:, np.newaxis] * a**2, axis=0) for sums, a in zip(squares, inputs)]
             total += weight.sum()
+            for l, a in enumerate(inputs):
+                if not squares[l].any():
+                    seen[l] |= (a[weight > 0] != 0).any(axis=0)
         importance = [np.abs(w) * np.sqrt(sums / total) for w, sums in zip(mlp.weights, squares)]
     _checks.no_overflow("importance", importance)
+    warn_where_all_are_0(mlp, importance, lambda l: UNDERFLOW if (mlp.weights[l] * seen[l]).any() else None)
     return Scores(importance)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from .._types import Array, Mask, Metric
 from ..batch import Samples
 from ..mlp import MLP
 from ..pruning.pruned import Pruned
-from ..scores import Scores
+from ..scores import DEAD, UNDERFLOW, Scores, warn_where_all_are_0
 from ..streaming.rows import Rows, least_squares, streamed_qr, weighted_rows
 
 NULL_COMPONENT = 1e-8  # of a unit vector in a null space: smaller ones are rounding
@@ -66,7 +67,11 @@ def obs(
     weights: list[float] = []
     factor = streamed_qr(_gradient_rows(weighted_rows(mlp, x, metric, batch_size), weights))
     squares = np.split(_squared_distances(factor) / sum(weights), _ends(mlp))[::2]
-    return _scores(mlp, [square.reshape(w.shape) for square, w in zip(squares, mlp.weights)])
+    shaped = [square.reshape(w.shape) for square, w in zip(squares, mlp.weights)]
+    scores = _scores(mlp, shaped)
+    heard = [bool(column.any()) for column in np.split(factor.T, _ends(mlp))[1::2]]  # of the biases
+    warn_where_all_are_0(mlp, scores.importance, partial(_why_all_are_0, mlp, shaped, heard))
+    return scores
 
 
 def obc(
@@ -118,7 +123,10 @@ def obc(
     for l, w in enumerate(mlp.weights):
         for i in range(len(w)):
             squares[l][i] = _squared_distances(streamed_qr(_row_rows(rows, l, i)))[:-1] / total
-    return _scores(mlp, squares)
+    scores = _scores(mlp, squares)
+    heard = [any(batch.derivatives[l].any() for batch in rows) for l in range(mlp.n_layers)]
+    warn_where_all_are_0(mlp, scores.importance, partial(_why_all_are_0, mlp, squares, heard))
+    return scores
 
 
 def obs_update(
@@ -285,6 +293,13 @@ def _scores(mlp: MLP, squares: Sequence[Array]) -> Scores:
         importance = [w * (w * square.astype(mlp.dtype)) for w, square in zip(mlp.weights, squares)]
     _checks.no_overflow("importance", importance)
     return Scores(importance)
+
+
+def _why_all_are_0(mlp: MLP, squares: Sequence[Array], heard: Sequence[bool], l: int) -> str | None:
+    """Why a layer's importances are 0, unless that is right: of weights that others can replace."""
+    if not heard[l]:
+        return DEAD
+    return UNDERFLOW if ((mlp.weights[l] != 0) & (squares[l] > 0)).any() else None
 
 
 def _interleaved(weights: Sequence[Array], biases: Sequence[Array]) -> Array:

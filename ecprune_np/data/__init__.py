@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import math
 import os
 import zlib
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ MD5 = {  # of the uncompressed bytes
     "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
     "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
 }
+MAX_DIMENSIONS = 32  # of an array, in every NumPy
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -198,7 +200,7 @@ def read_idx(file: File, md5: str | None = None) -> Array:
     if data[:2] == b"\x1f\x8b":
         try:
             data = gzip.decompress(data)
-        except (OSError, EOFError, zlib.error) as error:
+        except (OSError, EOFError, zlib.error, MemoryError) as error:
             raise ValueError(f"{path}: expected a whole gzip file ({error})") from error
     if md5 is not None and hashlib.md5(data, usedforsecurity=False).hexdigest() != md5:
         got = hashlib.md5(data, usedforsecurity=False).hexdigest()
@@ -207,8 +209,10 @@ def read_idx(file: File, md5: str | None = None) -> Array:
         raise ValueError(f"{path}: expected an IDX file of unsigned bytes, got a file that begins {data[:4]!r}")
     header = 4 + 4 * data[3]
     shape = [int.from_bytes(data[k : k + 4], "big") for k in range(4, header, 4)]
-    if len(data) != header + int(np.prod(shape)):
-        raise ValueError(f"{path}: expected {header + int(np.prod(shape))} bytes for shape {shape}, got {len(data)}")
+    if len(data) != header + math.prod(shape):
+        raise ValueError(f"{path}: expected {header + math.prod(shape)} bytes for shape {shape}, got {len(data)}")
+    if len(shape) > MAX_DIMENSIONS:
+        raise ValueError(f"{path}: expected at most {MAX_DIMENSIONS} dimensions, got {len(shape)}")
     return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
 
 

@@ -158,12 +158,13 @@ def _reference(a: Array) -> Array:
     """What to subtract from each column: its mean over these samples if that is far from zero, else nothing (EC-7.2).
 
     A constant column is its own mean exactly.  A column near zero stays as it is, so that the zeros of
-    a rectifier stay zeros and the error is relative to E[s a²].
+    a rectifier stay zeros and the error is relative to E[s a²].  One whose variance underflows is told from a constant
+    by its distance from its first sample.
     """
     with _checks.overflow_raised_later():  # what overflows here does so in the moments
         mean = a[0] + (a - a[0]).mean(axis=0)
         variance = np.square(a - mean).mean(axis=0)
-        return np.where(mean**2 > OFFSET_STDS**2 * variance, mean, 0)
+        return np.where(variance == 0, a[0], np.where(mean**2 > OFFSET_STDS**2 * variance, mean, 0))
 
 
 def _two_pass(s: Array, a: Array) -> tuple[Array, Array]:
