@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -82,10 +86,22 @@ def _given(y: Any, loss: LossName) -> Any:
 
 
 def metric_name(metric: Metric) -> str:
-    """The metric's name, for a callable the one that it was defined with."""
+    """The metric's name, for a callable the one that it was defined with.
+
+    That of a lambda, or of a function in another, has its file and line too, and a `functools.partial` its arguments.
+    What a function closes over, or an instance holds, is not told.
+    """
     if isinstance(metric, str):
         return metric
-    return f"{metric.__module__}.{getattr(metric, '__qualname__', type(metric).__qualname__)}"
+    if isinstance(metric, partial):
+        arguments = repr((metric.args, sorted(metric.keywords.items())))
+        told = re.sub(" at 0x[0-9A-Fa-f]+", "", arguments)  # another one in every process
+        digest = hashlib.blake2b(told.encode(), digest_size=8).hexdigest()
+        return f"{metric_name(metric.func)}(..., {digest})"
+    module = getattr(metric, "__module__", type(metric).__module__)
+    name = f"{module}.{getattr(metric, '__qualname__', type(metric).__qualname__)}"
+    code = getattr(metric, "__code__", None)
+    return name if code is None or "<" not in name else f"{name}:{Path(code.co_filename).name}:{code.co_firstlineno}"
 
 
 def check_metric(metric: Metric, mlp: MLP) -> LossName | None:

@@ -91,7 +91,9 @@ class Moments(Frozen):
     total_weight : float
         The sum of the sample weights, N where none were given.
     metric : str or None
-        What they were collected for: a metric's name, or that of the callable; None where a file does not say so.
+        What they were collected for: a metric's name, or that of the callable; None where a file does not say so.  Of
+        lambdas and inner functions it has file and line, of `functools.partial` the arguments; what a function closes
+        over is not in it: metrics that differ need names that do.
     fingerprint : str or None
         What tells the network from others; None where a file does not say so.
 

@@ -6,12 +6,14 @@ import copy
 import pickle
 import warnings
 from dataclasses import replace
+from functools import partial
 
 import networks
 import numpy as np
 import pytest
 
 import ecprune_np as ec
+from ecprune_np.metrics import metric_name
 
 DRAWN = networks.make([4, 5, 3], "tanh", seed=1)
 MLP, X = DRAWN.mlp, DRAWN.x
@@ -63,6 +65,51 @@ def test_moments_of_another_metric_are_refused():
                     ec.elimination_compensation(MLP, own, other)
                 with pytest.raises(ValueError, match=r"^other: expected moments of '.*', got '"):
                     own.merge(theirs)
+
+
+def scaled(factor):
+    return lambda outputs: factor * mine(outputs)
+
+
+class Instance:
+    def __call__(self, outputs):
+        return mine(outputs)
+
+
+def test_metrics_without_a_name_of_their_own_are_told_apart_as_far_as_they_say(tmp_path):
+    """Lambdas by their line, partial functions by their arguments; what is closed over is not seen."""
+    one = lambda outputs: mine(outputs)  # noqa: E731
+    other = lambda outputs: 2 * mine(outputs)  # noqa: E731
+    weights = np.arange(2.0)
+    metrics = [
+        one,
+        other,
+        partial(two, 1.0),
+        partial(two, 2.0),
+        partial(two, factor=2.0),
+        partial(two, factor=weights),
+        partial(two, factor=weights + 1),
+        Instance(),
+        Instance().__call__,
+        scaled(2),
+        np.ones_like,
+        np.positive,
+    ]
+    names = [metric_name(metric) for metric in metrics]
+    assert len(set(names)) == len(names)
+    assert names[0].startswith("test_belonging.test_metrics_without") and ".<lambda>:test_belonging.py:" in names[0]
+    assert metric_name(scaled(3)) == metric_name(scaled(2))
+    assert metric_name(partial(two, factor=Instance())) == metric_name(partial(two, factor=Instance()))
+    moments = ec.collect_moments(MLP, X, one)
+    moments.save(tmp_path / "m.npz")
+    ec.elimination_compensation(MLP, ec.load(tmp_path / "m.npz"), one)
+    moments.merge(ec.collect_moments(MLP, X, one))
+    with pytest.raises(ValueError, match=r"^other: expected moments of '.*<lambda>:test_belonging\.py:\d+', got '.*"):
+        moments.merge(ec.collect_moments(MLP, X, other))
+
+
+def two(factor, outputs):
+    return factor * mine(outputs)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.longdouble])
