@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, TypeVar
@@ -72,8 +72,24 @@ def all_finite(name: str, given: Array, cast: Array, first_row: int = 0) -> None
         raise ValueError(f"{name}: not finite at {place} ({came}{f' as {cast.dtype}' if np.isfinite(came) else ''})")
 
 
+def at_once(name: str, value: Any, width: int) -> None:
+    """Raise for batches and what gives them, where one array of all samples is expected."""
+    several = isinstance(value, (list, tuple))
+    for item in value if several else (value,):
+        if hasattr(item, "sample_weight"):  # as an ec.Batch has
+            came = f"a {type(value).__name__} of {type(item).__name__}" if several else type(item).__name__
+            raise TypeError(
+                f"{name}: expected an array (N, {width}), got {came}; hand over its x, and its y as targets"
+            )
+    is_array = several or hasattr(value, "__array__") or hasattr(value, "shape")
+    if isinstance(value, Iterable) and not is_array and not isinstance(value, (str, bytes)):
+        what = "the array in it" if isinstance(value, Mapping) else "all samples as one array"
+        raise TypeError(f"{name}: expected an array (N, {width}), got {type(value).__name__}; hand over {what}")
+
+
 def samples(name: str, value: Any, width: int, dtype: Any) -> Array:
     """`value` as samples in rows, shape (N, width) with N ≥ 1."""
+    at_once(name, value, width)
     array = real_array(name, value, dtype)
     if array.ndim != 2 or array.shape[1] != width:
         raise ValueError(f"{name}: expected shape (N, {width}), got {array.shape}")

@@ -114,6 +114,23 @@ def test_these_are_refused_with_the_remedy(name, kind):
         FUNCTIONS[name](x)
 
 
+AT_ONCE = ["forward", "a sparse network", "mean_loss", "gradient_magnitude", "train"]
+BATCHED = {
+    "a batch": (lambda: ec.Batch(WHOLE), "Batch; hand over its x, and its y as targets"),
+    "batches": (lambda: [ec.Batch(WHOLE)], "a list of Batch; hand over its x"),
+    "an iterator": (lambda: iter([WHOLE]), "list_iterator; hand over all samples as one array"),
+    "a dictionary": (lambda: {"x": WHOLE}, "dict; hand over the array in it"),
+}
+
+
+@pytest.mark.parametrize("name", AT_ONCE)
+@pytest.mark.parametrize("kind", BATCHED)
+def test_what_reads_all_at_once_says_so_of_batches(name, kind):
+    make, words = BATCHED[kind]
+    with pytest.raises(TypeError, match=rf"^x: expected an array \(N, 4\), got {words}"):
+        FUNCTIONS[name](make())
+
+
 @pytest.mark.parametrize("name", OF_BATCHES)
 def test_no_mask_of_a_batch_is_dropped(name):
     """Neither of x, nor of weights, nor of targets, in one batch or in the second of two."""
@@ -165,6 +182,10 @@ def test_data_loaders(name):
             FUNCTIONS[name](data.DataLoader(dataset, batch_size=7))
     with pytest.raises(TypeError, match=r"^x: expected an array \(N, n_0\), an ec\.Batch, .*, got TensorDataset"):
         FUNCTIONS[name](data.TensorDataset(x, labels))
+    with pytest.raises(
+        TypeError, match=r"^x: expected an array \(N, 4\), got DataLoader; hand over all samples as one"
+    ):
+        ec.forward(MLP, data.DataLoader(x))
 
 
 def test_the_targets_of_a_data_loader_are_its_batches():
