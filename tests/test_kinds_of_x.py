@@ -176,7 +176,7 @@ def test_data_loaders(name):
         (data.TensorDataset(images, labels), r"expected shape \(N, 4\), got \(7, 1, 2, 2\)"),
         (data.TensorDataset(images), r"expected shape \(N, 4\), got \(7, 1, 2, 2\)"),
         (data.TensorDataset(x, labels, labels), r"expected samples, an ec\.Batch or a pair \(x, y\), got list of 3"),
-        ([{"x": row, "y": 0} for row in x], "expected .*, got dict"),
+        ([{"x": row, "y": 0} for row in x], "expected .*, got dict; hand over the array in it"),
     ):
         with pytest.raises(ec.BatchError, match=f"^x: {words}, in batch 0"):
             FUNCTIONS[name](data.DataLoader(dataset, batch_size=7))
