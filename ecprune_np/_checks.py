@@ -146,6 +146,12 @@ def instance(name: str, value: Any, kind: type) -> None:
         raise TypeError(f"{name}: expected {kind.__name__}, got {type(value).__name__}")
 
 
+def function(name: str, value: Any) -> None:
+    """Raise unless `value` is a function to be called, or None."""
+    if value is not None and not callable(value):
+        raise TypeError(f"{name}: expected a function, got {type(value).__name__}")
+
+
 def per_layer(name: str, value: Any, shapes: Sequence[tuple[int, ...]], dtype: Any = None) -> tuple[Array, ...]:
     """`value` as one array of finite reals a layer, with the given shapes."""
     arrays = tuple(real_array(f"{name}[{l}]", a, dtype) for l, a in enumerate(sequence(name, value)))

@@ -119,6 +119,7 @@ def train(
     check_loss(mlp, loss)
     _checks.one_of("optimizer", optimizer, get_args(Optimizer))
     _checks.integer("epochs", epochs, 0)
+    _checks.function("callback", callback)
     if optimizer == "lbfgs":
         why = 'with optimizer "lbfgs"'
         _checks.without_effect(batch_size=(batch_size, why), learning_rate=(learning_rate, why), seed=(seed, why))

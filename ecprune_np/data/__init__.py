@@ -152,13 +152,14 @@ def load_mnist(folder: File | None = None) -> Dataset:
     Traceback (most recent call last):
     ValueError: folder: train-images-idx3-ubyte (or train-images-idx3-ubyte.gz) is missing in ...
     """
-    given = folder if folder is not None else os.environ.get("ECPRUNE_MNIST")
-    if not given:
+    given = os.environ.get("ECPRUNE_MNIST") or None if folder is None else folder
+    if given is None:
         expected = "folder: expected a folder with MNIST's four files, or the variable ECPRUNE_MNIST, got none"
         raise ValueError(f"{expected}\n{_expected_files()}")
+    where = _checks.path("folder", given)
     arrays = {}
     for name, md5 in MD5.items():
-        candidates = [Path(given) / name, Path(given) / f"{name}.gz"]
+        candidates = [where / name, where / f"{name}.gz"]
         path = next((c for c in candidates if c.is_file()), None)
         if path is None:
             raise ValueError(f"folder: {name} (or {name}.gz) is missing in {given}\n{_expected_files()}")
@@ -196,6 +197,8 @@ def read_idx(file: File, md5: str | None = None) -> Array:
     array([5, 7], dtype=uint8)
     """
     path = _checks.path("file", file)
+    if md5 is not None:
+        _checks.instance("md5", md5, str)
     data = path.read_bytes()
     if data[:2] == b"\x1f\x8b":
         try:

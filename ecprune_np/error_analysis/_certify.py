@@ -163,11 +163,17 @@ def wider_format(dtype: np.dtype[Any]) -> Any:
     type or None
         float64 for float32, longdouble for float64 where this platform's is wider, and else None.
 
+    Raises
+    ------
+    TypeError
+        For another dtype.
+
     Examples
     --------
     >>> ec.oracle.wider_format(np.dtype(np.float32)) is np.float64
     True
     """
+    dtype = _checks.float_type("dtype", dtype)
     if dtype == np.float32:
         return np.float64
     if dtype == np.float64 and np.finfo(np.longdouble).eps < np.finfo(np.float64).eps:

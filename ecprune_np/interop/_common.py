@@ -114,7 +114,7 @@ def named(what: str, activation: Any, n_layers: int) -> Any:
 
 def ending(output_activation: Any) -> Any:
     """The output activation that was given beside weights; says what to do about a softmax, which is none of ours."""
-    if output_activation in ("softmax", "log_softmax"):
+    if isinstance(output_activation, str) and output_activation in ("softmax", "log_softmax"):
         raise ValueError(
             f"output_activation: the {output_activation} is left out here, for outputs are the logits; "
             'expected "identity"'

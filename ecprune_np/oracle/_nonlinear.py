@@ -107,6 +107,7 @@ def nonlinear(
     p = problem(mlp, x, metric)
     _checks.integer("max_steps", max_steps, 1)
     _checks.integer("memory", memory, 1)
+    _checks.function("progress", progress)
     removal = removals(p, memory)
     importance, bias_shift, uncompensated, first_order = ([np.zeros_like(w) for w in p.mlp.weights] for _ in range(4))
     converged = [np.zeros(w.shape, bool) for w in p.mlp.weights]

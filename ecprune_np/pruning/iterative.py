@@ -17,7 +17,7 @@ from ..scores import Scores, compensated, elimination_compensation
 from ..streaming.batches import batches_of, known_length
 from ..streaming.blocks import samples_per_batch
 from ..streaming.collect import moments_of_batches
-from .one_shot import AIM_AT_TARGET, NEED_SAMPLES, prune
+from .one_shot import AIM_AT_TARGET, NEED_SAMPLES, check_compensation, prune
 from .pruned import Pruned, all_kept
 
 
@@ -89,6 +89,8 @@ def prune_iteratively(
         _checks.instance("mlp", mlp, MLP)
         pruned = Pruned(mlp, all_kept(mlp))
     _checks.one_of("scope", scope, get_args(Scope))
+    check_compensation(compensation)
+    _checks.function("callback", callback)
     repeatable(x)
     start = _gone_already(pruned, _checks.number("sparsity", sparsity, 0, 1), scope)
     whole = all(mask.all() for mask in pruned.masks)

@@ -84,8 +84,7 @@ def prune(
     _checks.instance("scores", scores, Scores)
     _checks.number("sparsity", sparsity, 0, 1)
     _checks.one_of("scope", scope, get_args(Scope))
-    if compensation is not None:
-        _checks.one_of("compensation", compensation, get_args(Compensation))
+    check_compensation(compensation)
     _check_samples(compensation, x, metric, target)
     if target is not None:
         same_architecture("target", target, mlp)
@@ -195,6 +194,12 @@ COMPENSATIONS: dict[Compensation | None, Callable[[Removal], MLP]] = {
 }
 NEED_SAMPLES = ("guarded", "joint", "row", "refit")
 AIM_AT_TARGET = ("guarded", "row", "refit")  # they read the samples more than once
+
+
+def check_compensation(compensation: Compensation | None) -> None:
+    """Raise unless it is None or the name of one."""
+    if compensation is not None:
+        _checks.one_of("compensation", compensation, get_args(Compensation))
 
 
 def _check_samples(
