@@ -105,6 +105,13 @@ class BatchError(ValueError):
         return cls(f"{kind}{error}, in batch {batch}", batch, moments)
 
 
+class NoWeight(ValueError):
+    """All samples of a stream have the weight 0, which is no single batch's fault."""
+
+    def __init__(self) -> None:
+        super().__init__("sample_weight: expected a positive, finite sum, got 0.0")
+
+
 def is_stream(x: Any) -> bool:
     """Whether x is several batches, one after the other; raises TypeError where it can be no samples at all."""
     if isinstance(x, Batch) or hasattr(x, "__array__") or hasattr(x, "shape"):
@@ -163,6 +170,8 @@ def numbered(items: Iterable[Item]) -> Iterator[Item]:
         for item in items:
             yield item
             number += 1
+    except NoWeight:
+        raise
     except Exception as error:
         raise BatchError.of(error, number) from error
     if number == 0:

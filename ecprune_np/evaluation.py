@@ -6,7 +6,7 @@ import numpy as np
 
 from . import _checks
 from ._types import Array, Mask
-from .batch import Batch, Samples, batch_weights, each_batch, is_stream, numbered
+from .batch import Batch, NoWeight, Samples, batch_weights, each_batch, is_stream, numbered
 from .losses import check_logits, class_logits, targets, two_classes
 from .mlp import MLP, forward
 
@@ -46,7 +46,7 @@ def accuracy(mlp: MLP, x: Samples) -> float:
     for hits, weight in numbered(of_batches) if is_stream(x) else of_batches:
         right, total = right + float(weight[hits].sum()), total + float(weight.sum())
     if total == 0:
-        raise ValueError("sample_weight: expected a positive, finite sum, got 0.0")
+        raise NoWeight
     return right / total
 
 

@@ -148,6 +148,17 @@ def test_no_mask_of_a_batch_is_dropped(name):
         ec.train(MLP, WHOLE, labels, "cross_entropy")
 
 
+@pytest.mark.parametrize("name", sorted({*FUNCTIONS} - {*AT_ONCE}))
+def test_weights_that_are_all_zero_are_no_single_batchs_fault(name):
+    none = ec.Batch(WHOLE, np.zeros(24), DRAWN.labels)
+    for x in (none, [none], [none, none]) if name != "accuracy" else (none,):
+        with pytest.raises(ValueError, match=r"^sample_weight: expected a positive, finite sum, got 0\.0$") as caught:
+            FUNCTIONS[name](x)
+        assert not isinstance(caught.value, ec.BatchError)
+    with pytest.raises(ValueError, match=r"^sample_weight: expected a positive, finite sum, got 0\.0$"):
+        ec.accuracy(MLP, [none, none])
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_tensors(name):
     torch = pytest.importorskip("torch", reason="needs PyTorch (extra `peers`)")

@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import _checks
 from .._types import Array, Metric
-from ..batch import Batch, as_batch, batch_weights, each_batch, is_stream
+from ..batch import Batch, NoWeight, as_batch, batch_weights, each_batch, is_stream
 from ..metrics import check_metric, metric_targets
 from ..mlp import MLP
 
@@ -115,7 +115,7 @@ def _stream(mlp: MLP, x: Any, metric: Metric) -> Iterator[Checked]:
         counts = counts or bool(checked.weight.any())
         yield checked
     if counts is False:
-        raise ValueError("sample_weight: expected a positive, finite sum, got 0.0")
+        raise NoWeight
 
 
 def _checked(mlp: MLP, batch: Batch, metric: Metric) -> Checked:

@@ -8,7 +8,7 @@ from itertools import zip_longest
 
 from .. import _checks
 from .._types import Metric
-from ..batch import BatchError, Samples
+from ..batch import BatchError, NoWeight, Samples
 from ..metrics import metric_name
 from ..mlp import MLP
 from ..moments import Moments, fingerprint
@@ -118,6 +118,8 @@ def moments_of_batches(
             with _checks.overflow_raised_later():  # of a mean too large to be squared
                 for m in moments:
                     _checks.no_overflow("moments", () if m is None else m.second_moment)
+        except NoWeight:
+            raise
         except Exception as error:
             with _checks.overflow_raised_later():  # by this error
                 done = reduce(_merged, moments, None)
