@@ -48,7 +48,8 @@ def real_array(name: str, value: Any, dtype: Any = None) -> Array:
         array = array.astype(np.float64 if dtype is None else dtype)  # by value
     if array.dtype not in DTypes:
         kind = type(value).__name__
-        came = array.dtype if array.dtype != object else f"{kind} of objects" if array.ndim else kind
+        objects = f"{kind} of objects, of which astype(float) makes numbers" if array.ndim else kind
+        came = array.dtype if array.dtype != object else objects
         raise TypeError(f"{name}: expected float32, float64, longdouble or integers, got {came}")
     given = array
     if dtype is not None:

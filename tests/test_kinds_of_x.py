@@ -100,7 +100,10 @@ REFUSED = {
     "sparse matrix": (scipy.sparse.coo_matrix(WHOLE), "expected a dense array, got coo_matrix"),
     "text": (WHOLE.astype(str), "expected float32, float64, longdouble or integers, got"),
     "dates": (WHOLE.astype("datetime64[D]"), "expected float32, float64, longdouble or integers, got datetime64"),
-    "objects": (WHOLE.astype(object), "expected float32, float64, longdouble or integers, got ndarray of objects"),
+    "objects": (
+        WHOLE.astype(object),
+        "expected float32, float64, longdouble or integers, got ndarray of objects, of which astype",
+    ),
     "complex": (WHOLE.astype(complex), "expected float32, float64, longdouble or integers, got complex128"),
     "a table of text": (Frame([["a", "b", "c", "d"]]), "expected float32, float64, longdouble or integers, got"),
 }

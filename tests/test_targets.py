@@ -39,6 +39,8 @@ SAME: dict[str, tuple[ec.MLP, Any, Any]] = {  # two forms of the same targets
     "one-hot integers": (THREE, ONE_HOT, LABELS),
     "one-hot bytes": (THREE, ONE_HOT.astype(np.uint8), LABELS.astype(np.uint8)),
     "one-hot floats": (THREE, ONE_HOT.astype(float), LABELS),
+    "booleans": (ONE, LABELS > 0, (LABELS > 0).astype(int)),
+    "one-hot booleans": (THREE, ONE_HOT > 0, LABELS),
     "one logit, a column of integers": (ONE, LABELS[:, np.newaxis] % 2, LABELS % 2),
     "one logit, a column of probabilities": (ONE, LABELS[:, np.newaxis] % 2.0, LABELS % 2),
 }

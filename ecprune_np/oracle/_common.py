@@ -70,7 +70,7 @@ def _targets(mlp: MLP, metric: Metric, y: Any, n_samples: int) -> Array:
         raise ValueError(f'y: metric "{metric}" needs targets, got None; hand over ec.Batch(x, y=y)')
     n_outputs = mlp.sizes[-1]
     array, dtype = _checks.as_array("y", y), np.promote_types(mlp.dtype, np.float64)
-    if metric == "cross_entropy" and array.ndim == 1 and array.dtype.kind in "iu":
+    if metric == "cross_entropy" and array.ndim == 1 and array.dtype.kind in "iub":
         n_classes = max(n_outputs, 2)  # one logit is of two classes
         if len(array) != n_samples:
             raise ValueError(f"y: expected shape ({n_samples},), got {array.shape}")
