@@ -237,7 +237,7 @@ def loss_gradient(mlp: MLP, x: npt.ArrayLike, y: npt.ArrayLike, loss: LossName =
 
 
 def one_hot(labels: Array, n_samples: int, n_outputs: int, dtype: Any) -> Array:
-    """Integer labels (N,) from 0 to K − 1 as probabilities that are 0 and 1, shape (N, K); False and True are 0 and 1."""
+    """Labels (N,), integers from 0 to K − 1 or booleans, as probabilities that are 0 and 1, shape (N, K)."""
     labels = labels.astype(np.int64) if labels.dtype.kind == "b" else labels
     if labels.dtype.kind not in "iu":
         raise TypeError(f"y: expected integer labels for shape (N,), got {labels.dtype}")

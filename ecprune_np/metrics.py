@@ -56,7 +56,7 @@ def cotangents(metric: Metric, outputs: Array, y: Array | None = None) -> Array:
     """
     if callable(metric):
         c = _checks.real_array("metric(outputs)", metric(outputs.copy()), outputs.dtype)
-        if c.ndim != 3 or c.shape[1:] != outputs.shape:
+        if c.ndim != 3 or c.shape[1:] != outputs.shape or len(c) == 0:
             n_samples, n_outputs = outputs.shape
             raise ValueError(f"metric(outputs): expected shape (R, {n_samples}, {n_outputs}), got {c.shape}")
         return c

@@ -163,7 +163,7 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     ),
     "oracle.exact_criterion": (
         ec.oracle.exact_criterion,
-        {"name": "obd", "mlp": SMALL, "x": X[:2], "metric": "output", "digits": 20},
+        {"name": "obs", "mlp": SMALL, "x": X[:2], "metric": "output", "digits": 20},
     ),
     "oracle.exact_masks": (ec.oracle.exact_masks, {"scores": SCORES, "sparsity": 0.5, "scope": "global"}),
     "load": (ec.load, {"file": "none.npz"}),
@@ -314,7 +314,8 @@ def test_an_odd_argument_is_answered_or_refused_in_our_own_words(name, argument,
 
 
 @pytest.mark.parametrize(
-    "returned", [None, 1.0, np.ones(2), np.ones((6, 2)), np.ones((1, 6, 3)), np.full((1, 6, 2), "a")]
+    "returned",
+    [None, 1.0, np.ones(2), np.ones((6, 2)), np.ones((1, 6, 3)), np.ones((0, 6, 2)), np.full((1, 6, 2), "a")],
 )
 @pytest.mark.parametrize(
     "call",
@@ -326,6 +327,10 @@ def test_an_odd_argument_is_answered_or_refused_in_our_own_words(name, argument,
         ec.oracle.finite_differences,
         ec.oracle.nonlinear,
         ec.oracle.certify,
+        ec.oracle.exact,
+        lambda mlp, x, metric: ec.oracle.true_change(mlp, mlp, x, metric),
+        lambda mlp, x, metric: ec.prune(mlp, SCORES, 0.5, compensation="refit", x=x, metric=metric),
+        lambda mlp, x, metric: ec.prune_iteratively(mlp, x, 0.5, metric=metric),
     ],
 )
 def test_a_callable_metric_that_returns_no_cotangents_is_told_so(call, returned):

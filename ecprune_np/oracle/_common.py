@@ -139,7 +139,7 @@ def linear_metric(p: Problem, outputs: Array) -> Array | None:
     if not callable(p.metric):
         return None
     c = _checks.real_array("metric(outputs)", p.metric(outputs.copy()), p.dtype)
-    if c.ndim != 3 or c.shape[1:] != outputs.shape:
+    if c.ndim != 3 or c.shape[1:] != outputs.shape or len(c) == 0:
         n_samples, n_outputs = outputs.shape
         raise ValueError(f"metric(outputs): expected shape (R, {n_samples}, {n_outputs}), got {c.shape}")
     return c
