@@ -450,6 +450,10 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "meta": (lambda: plain().to("meta"), "weight of 0: is on the device meta, whose values cannot be read"),
     "subclass": (subclassed, "cannot be copied"),
     "quantised": (quantised, "layer 0 is DynamicQuantizedLinear.*; supported are Linear"),
+    "TorchScript inside": (
+        lambda: nn.Sequential(torch.jit.script(L(4, 3)), L(3, 2)),
+        "layer 0 is TorchScript, which is not read; hand over the module",
+    ),
     "TorchScript": (lambda: torch.jit.script(plain()), "is TorchScript, which is not read; hand over the module"),
     "not copied": (lambda: Uncopied(4, 3), r"cannot be copied \(RuntimeError: a lock\); hand over its state_dict"),
     "hook": (

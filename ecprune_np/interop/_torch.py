@@ -29,7 +29,7 @@ def from_torch(
     DataParallel, with masks of `torch.nn.utils.prune`, weight norm or spectral norm.  A Softmax or LogSoftmax at its
     end is left out, with a warning: the network's outputs are the logits.  A Softplus needs beta 1, and in double
     precision the threshold 40, for at its default of 20 it is e^−20 away.  What was read is compared with the module's
-    own outputs for a few random samples; a copy is run, and the module stays as it is.
+    own outputs for a few random samples; a copy is run, with its hooks, and the module stays as it is.
 
     A state dict holds the weights and biases of Linear layers under any prefix, in the order of their numbers; it may
     hold masks (`weight_orig` and `weight_mask`) and weight norms.  It says neither which activations are between them,
@@ -133,10 +133,11 @@ def copied(module: Any) -> Any:
     Masks and norms keep tensors that were computed, which `deepcopy` alone refuses.
     """
     module = unwrapped(module)
-    if is_a(module, "torch.jit", "ScriptModule"):
-        raise ValueError("module: is TorchScript, which is not read; hand over the module that it was made of")
     memo: dict[int, Any] = {}
-    for inner in module.modules():
+    for path, inner in module.named_modules():
+        if is_a(inner, "torch.jit", "ScriptModule"):
+            what = f"layer {path} is" if path else "is"
+            raise ValueError(f"module: {what} TorchScript, which is not read; hand over the module that it was made of")
         for name, value in (vars(inner) | inner._parameters).items():
             if is_a(value, "torch.nn.parameter", "UninitializedTensorMixin"):
                 raise ValueError(f"module: the {name} of {inner} has no values yet; call the module once")
