@@ -139,6 +139,30 @@ def test_a_constant_may_be_a_node() -> None:
     assert_computes(evaluated(built, np.eye(4, dtype="f")), from_onnx(built), np.eye(4), "float32")
 
 
+@pytest.mark.parametrize("attributes", [{}, {"perm": [1, 0]}])
+def test_constants_may_be_the_same_as_others_or_transposed(attributes: Any) -> None:
+    """As exporters write them: a mean that is all zeros, as a bias is, is that bias."""
+    nodes = [
+        node("Identity", ["zeros"], ["mean"]),
+        node("Transpose", ["W"], ["T"], **attributes),
+        node("MatMul", ["x", "T"], ["h"]),
+        node("BatchNormalization", ["h", "ones", "zeros", "mean", "ones"], ["y"]),
+    ]
+    built = model(nodes, {"W": f(5, 4), "zeros": 0 * f(5), "ones": np.ones(5, "f")})
+    assert_computes(evaluated(built, np.eye(4, dtype="f")), from_onnx(built), np.eye(4), "float32")
+
+
+def test_an_export_of_pytorch_is_read(tmp_path: Path) -> None:
+    torch: Any = pytest.importorskip("torch", reason="PyTorch is in the extra `peers`")
+    nn = torch.nn
+    module = nn.Sequential(nn.Flatten(), nn.Linear(4, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Dropout(), nn.Linear(5, 3))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(module.eval(), torch.ones(2, 4), tmp_path / "file", dynamo=False, input_names=["x"])
+    mlp = from_onnx(tmp_path / "file")
+    assert_computes(module(torch.tensor(samples(mlp))).detach(), mlp, samples(mlp), "float32")
+
+
 def broken() -> Any:
     built = model([GEMM], W, outputs=["h"])
     built.graph.initializer[0].raw_data = b"odd"
@@ -210,6 +234,12 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "sum": (
         lambda: model([GEMM, node("Add", ["h", "c"], ["y"])], W | {"c": f(3)}),
         r"by \(\) and \(3,\); expected \(5,\)",
+    ),
+    "not transposed": (
+        lambda: model(
+            [node("Transpose", ["W"], ["T"], perm=[0, 1]), node("MatMul", ["x", "T"], ["y"])], {"W": f(4, 3)}
+        ),
+        r"node y \(MatMul\) takes x, T, not first and alone",
     ),
     "transposed": (
         lambda: model([node("Gemm", ["x", "W"], ["y"], transA=1)], W),

@@ -108,10 +108,20 @@ def _constants(name: str, graph: Any) -> dict[str, Any]:
     if len(graph.sparse_initializer):
         raise ValueError(f"{name}: has sparse weights; write them dense")
     constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    for node in graph.node:
+    for node in graph.node:  # each after those that make its inputs
+        first = constants.get(node.input[0]) if len(node.input) == 1 else None
         if node.op_type == "Constant" and node.attribute[0].name == "value":
             constants[node.output[0]] = onnx.numpy_helper.to_array(node.attribute[0].t)
+        elif node.op_type == "Identity" and first is not None:  # as exporters write what is the same twice
+            constants[node.output[0]] = first
+        elif node.op_type == "Transpose" and first is not None and first.ndim == 2 and _transposes(node):
+            constants[node.output[0]] = first.T
     return constants
+
+
+def _transposes(node: Any) -> bool:
+    """Whether a Transpose of a matrix does: by default, or said."""
+    return [list(attribute.ints) for attribute in node.attribute] in ([], [[1, 0]])
 
 
 def _chain(name: str, graph: Any, constants: dict[str, Any]) -> tuple[list[Any], Any]:
