@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import __version__, demo, equations
+from . import __version__, book, demo, equations
 from .conformance import _cli as conformance
 
 
@@ -27,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     demo.add_arguments(commands)
     conformance.add_arguments(commands)
     equations.add_arguments(commands)
+    book.add_arguments(commands)
     options = parser.parse_args(arguments)
     try:
         code = int(options.run(options))

@@ -1,7 +1,8 @@
 """A real browser without a window: what a page looks like at a width, how large its elements are, what it asks for.
 
 Chromium is driven over a pipe in its own DevTools protocol, so that nothing but the standard library is needed.  The
-page's scripts are off, as for a reader who has none; what the tests measure is asked for from outside.
+page's scripts are off, as for a reader who has none, unless asked for; what the tests measure is asked for from
+outside.
 """
 
 from __future__ import annotations
@@ -73,13 +74,13 @@ class Browser:
         self._session = attached["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self._send(f"{domain}.enable")
-        self._send("Emulation.setScriptExecutionDisabled", value=True)
 
-    def open(self, file: Path, width: int, *, dark: bool = False, media: str = "") -> None:
+    def open(self, file: Path, width: int, *, dark: bool = False, media: str = "", scripts: bool = False) -> None:
         """Show the file in a window of this width, for a reader who likes it dark or not; `media` may be "print"."""
         self.messages, self.requests, self._loaded = [], [], False
         size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600}
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self._send("Emulation.setScriptExecutionDisabled", value=not scripts)
         self._send("Emulation.setDeviceMetricsOverride", **size)
         self._send("Emulation.setEmulatedMedia", media=media, features=[scheme])
         self._send("Page.navigate", url=file.resolve().as_uri())

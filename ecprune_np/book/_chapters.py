@@ -1,0 +1,177 @@
+"""Markdown to HTML: the derivations as pairs of prose and what stands beside it, with every formula typeset."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from html import escape
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from mdit_py_plugins.dollarmath import dollarmath_plugin
+
+from ._mathml import SCRIPTS, mathml
+from ._sources import example_html
+
+COMMENT = re.compile(r"<!-- (EC-\d+\.\d+) ")
+TAG = re.compile(r"\\tag\{(EC-\d+\.\d+)\}")
+# letters that mean what the table says on these pages only
+ONLY = {"ρ": {8}, "κ": {8}, "Q": {5}, "H": {5, 6}, "u": {7, 9}, "r": {7}, "Φ": set(range(10)), "g": {2}}
+RELATIONS = tuple("=≤≥<>≠≈→⟺⟹,≪∈")
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """A letter, whether it has a subscript, and what the row of the table of symbols says that it stands in."""
+
+    letter: str
+    subscript: bool
+    row: str
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Prose, and beside it the equation that is derived there and the examples that follow."""
+
+    label: str
+    prose: str
+    examples: tuple[str, ...]
+
+
+class Reader:
+    """Typesets a page; `page` is its number, or None where all letters mean what the table of symbols says."""
+
+    def __init__(self, symbols: Sequence[Symbol], page: int | None = None) -> None:
+        self._symbols = {s.letter: s for s in symbols if page is None or page in ONLY.get(s.letter, {page})}
+        self._markdown = MarkdownIt("commonmark", {"html": True}).enable("table")
+        self._markdown.use(dollarmath_plugin, allow_labels=False, double_inline=True)
+        for kind in ("math_inline", "math_inline_double", "math_block"):  # rules are bound to the library's renderer
+            self._markdown.add_render_rule(kind, lambda _, tokens, k, *rest: self._formula_of(tokens[k]))
+        self._markdown.add_render_rule("table_open", lambda *_: "<div class='scroll' tabindex='0'><table>")
+        self._markdown.add_render_rule("table_close", lambda *_: "</table></div>")
+
+    def html(self, text: str) -> str:
+        """Everything, one after the other."""
+        return "".join(shown for _, shown in self._blocks(text))
+
+    def pairs(self, text: str, names: Mapping[str, str]) -> Iterator[Pair]:
+        """A page from top to bottom; `names` are those of the equations."""
+        label, prose, examples = "", "", list[str]()
+        for kind, shown in self._blocks(text):
+            begins = kind == "heading" or (kind == "equation" and label) or (kind != "example" and examples)
+            if prose and begins:
+                yield Pair(label, prose, tuple(examples))
+                label, prose, examples = "", "", []
+            if kind == "example":
+                examples.append(shown)
+            elif kind == "equation":
+                label = shown[: shown.index(" ")]
+                formula = shown[len(label) + 1 :]
+                name = escape(names[label])
+                tag = f"<a class='tag' href='#{label}'>{label}</a>"
+                prose += f"<div class='equation' id='{label}'><p class='name'>{name} {tag}</p>{formula}</div>"
+            else:
+                prose += shown
+        yield Pair(label, prose, tuple(examples))
+
+    def _blocks(self, text: str) -> Iterator[tuple[str, str]]:
+        """Kind and HTML of each block: heading, equation (its label before it), example, or anything else."""
+        tokens = self._markdown.parse(text)
+        for token in tokens:
+            for part in token.children or []:
+                if part.type == "text" and "$" in part.content:
+                    raise ValueError(f"formula: not typeset in {part.content!r}")
+        start, depth = 0, 0
+        for k, token in enumerate(tokens):
+            depth += token.nesting
+            if depth:
+                continue
+            group, start = tokens[start : k + 1], k + 1
+            if token.type == "html_block" and token.content.startswith("<!--"):
+                continue  # for the machine: an equation's statement, or where a table begins
+            shown = self._markdown.renderer.render(group, self._markdown.options, {})
+            shown = re.sub(r"(</math>(?:</span>)?)(?=[.,;:)\]'?’])", "\\1\u2060", shown)  # no line begins with these
+            if token.type == "math_block" and (tag := TAG.search(token.content)):
+                yield "equation", f"{tag[1]} {shown}"
+            elif token.type == "fence" and token.content.startswith(">>>"):
+                yield "example", example_html(token.content)
+            else:
+                yield ("heading" if token.type == "heading_close" else "block"), shown
+
+    def _formula_of(self, token: Token) -> str:
+        if token.type == "math_block":
+            return f"<div class='scroll display' tabindex='0'>{self.formula(token.content, True)}</div>"
+        return self.formula(token.content, token.type == "math_inline_double")
+
+    def formula(self, latex: str, display: bool) -> str:
+        """A formula; its letters say what they mean when they are pointed at."""
+        root = deepcopy(mathml(latex.strip(), display))
+        said = dict.fromkeys(symbol.row for symbol in self._marked(root, False))
+        title = escape("\n".join(said), quote=True)
+        typeset = "<wbr>".join(ElementTree.tostring(part, encoding="unicode") for part in _parts(root, display))
+        return f"<span class='math' title='{title}'>{typeset}</span>" if said else typeset
+
+    def _marked(self, element: Element, scripted: bool) -> Iterator[Symbol]:
+        """Mark each letter that stands in the table of symbols, and yield its row."""
+        letter = letter_of(element)
+        if element.tag in ("mi", "mover") and letter in self._symbols:
+            symbol = self._symbols[letter]
+            if scripted or not symbol.subscript:
+                element.set("class", "symbol")
+                element.set("data-letter", letter)
+                yield symbol
+        elif element.tag != "mover":  # an accent makes another quantity of it
+            scripts = element.tag in ("msub", "msubsup")
+            for child in element[:1] if element.tag in SCRIPTS else element:
+                yield from self._marked(child, scripts or (scripted and element.tag in SCRIPTS))
+
+
+def _parts(root: Element, display: bool) -> Iterator[Element]:
+    """A formula in a line of text may be broken as TeX does: behind relations, commas, and signs outside brackets."""
+    part, depth = Element("math", root.attrib), 0
+    for child in root[0]:
+        text = child.text if child.tag == "mo" else ""
+        depth += (text in ("(", "[", "{")) - (text in (")", "]", "}"))
+        broken = text in RELATIONS or (text in ("+", "−") and len(part) and not depth)
+        if text and broken:
+            child.set("form", "infix")
+        part.append(child)
+        if text and broken and not display:
+            yield part
+            part = Element("math", root.attrib)
+    if len(part):
+        yield part
+
+
+def letter_of(element: Element) -> str:
+    """What a symbol is known by: its letter, with the accent above it."""
+    if element.tag in SCRIPTS and element.tag != "mover":
+        return letter_of(element[0])
+    return "".join(element.itertext())
+
+
+def symbols(readme: str) -> Iterator[Symbol]:
+    """The rows of the table of symbols, one for each letter of a row."""
+    table = readme.split("## Notation\n")[1].split("\n## ")[0]
+    for row in re.findall(r"^\| \$(.+?)\$ \|(.*?)\|.*\|(.*?)\|$", table, re.MULTILINE):
+        said = plain(": ".join(filter(None, [row[0], row[2].strip(), row[1].strip()])))
+        for latex in re.split(r", (?![^{]*\})", row[0]):
+            first = next(e for e in mathml(latex).iter() if e.tag in ("mi", "mover", *SCRIPTS))
+            yield Symbol(letter_of(first), first.tag in ("msub", "msubsup"), said)
+
+
+def plain(text: str) -> str:
+    """LaTeX in a text as far as letters show it: μ_ij for \\mu_{ij}."""
+    text = (
+        text.replace("$", "")
+        .replace("`", "")
+        .replace("^\\top", "ᵀ")
+        .replace("^\\ast", "*")
+        .replace("\\tilde\\mu", "μ\u0303")
+    )
+    text = re.sub(r"\\[A-Za-z]+", lambda command: "".join(mathml(command[0]).itertext()), text)
+    return text.replace("{", "").replace("}", "")

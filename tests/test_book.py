@@ -1,0 +1,371 @@
+"""The book: built from the clone as it is; what is wrong in a clone fails the build; each page in a real browser."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import browser
+import pytest
+
+from ecprune_np import book, equations
+from ecprune_np.__main__ import main
+
+ROOT = Path(__file__).resolve().parent.parent
+ALL = equations.numbered_equations()
+
+
+@pytest.fixture(scope="module")
+def site():
+    pytest.importorskip("latex2mathml", reason="formulas are typeset by the extra `book`")
+    pytest.importorskip("mdit_py_plugins", reason="Markdown is read by the extra `book`")
+    pytest.importorskip("pygments", reason="code is coloured by the extra `book`")
+    from ecprune_np.book import _site
+
+    return _site
+
+
+@pytest.fixture(scope="module")
+def files(site) -> dict[str, str]:
+    made = site.Book(ROOT)
+    pages = made.pages()
+    assert made.wrong == []
+    return pages
+
+
+def chapter(label: str) -> str:
+    return next(e.page for e in ALL if e.label == label).split("/")[1].replace(".md", ".html")
+
+
+# what is on the pages
+
+
+def test_every_equation_function_and_test_leads_to_the_others(files, site) -> None:
+    places = site.Book(ROOT).places
+    for e in ALL:
+        page, index = files[chapter(e.label)], files["equations.html"]
+        start = page.index(f"id='{e.label}'")
+        pair = page[start : page.find("<section class='pair'>", start)]
+        assert f"href='{chapter(e.label)}#{e.label}'" in index
+        for place in (*e.implemented, *e.tested):
+            link = f"href='{places[place].link}'"
+            assert link in pair and link in index, (e.label, place)
+            source, anchor = places[place].link.split("#")
+            start = files[source].index(f"<h2 id='{anchor}'>")
+            head = files[source][start : files[source].index("</section>", start)]
+            assert f"href='{chapter(e.label)}#{e.label}'" in head, (e.label, place)
+            for other in e.tested if place in e.implemented else e.implemented:
+                assert f"href='{places[other].link}'" in head, (e.label, place, other)
+
+
+def test_a_listing_has_every_line_of_its_function_but_the_docstring(files, site) -> None:
+    source, definition = site.Book(ROOT).places["ecprune_np.moments.moments_by_definition"]
+    listing = source.listing(definition)
+    shown = [int(n) for n in re.findall(r"data-n='(\d+)'", listing)]
+    first, last = definition.prose
+    assert shown == [n for n in range(definition.first, definition.last + 1) if not first <= n <= last]
+    plain = re.sub(r"<[^>]+>", "", listing).replace("&quot;", '"').replace("&gt;", ">").splitlines()
+    text = source.text.split("\n")
+    assert plain == [text[n - 1] for n in shown]
+
+
+def test_annotated_pages_have_every_line_once_as_code_or_as_prose(files, site) -> None:
+    made = site.Book(ROOT)
+    for source in (*made.sources.values(), *made.tests.values()):
+        code = [n for _, _, lines in source.rows() for n in lines]
+        assert code == sorted(set(code)), source.path
+        hidden = {n for d in source.definitions.values() if d.docstring for n in range(d.prose[0], d.prose[1] + 1)}
+        module = re.match(r'"""(?:.|\n)*?"""\n', source.text)
+        hidden |= set(range(1, module[0].count("\n") + 1)) if module else set()
+        for n, line in enumerate(source.text.split("\n"), 1):
+            if line.strip() and not line.lstrip().startswith("#"):
+                assert (n in code) != (n in hidden), f"{source.path}:{n}"
+
+
+def test_the_table_of_symbols_is_on_every_page_and_letters_say_what_they_mean(files) -> None:
+    for name, html in files.items():
+        if name.endswith(".html"):
+            assert "Gauss-Newton matrix; quadratic form" in html, name
+    importance = re.findall(r"id='EC-3.4'>.*?<span class='math' title='([^']*)'", files[chapter("EC-3.4")])
+    assert "s_i, S_i: J_iᵀ M J_i, and its mean: sensitivity" in importance[0].splitlines()
+    # the letter stands for something else on page 10
+    normal = re.findall(r"id='EC-10.10'>.*?</math>", files[chapter("EC-10.10")], re.DOTALL)
+    assert "activation" in normal[0] and "mean squared change of the output" not in normal[0]
+
+
+def test_examples_stand_with_their_output(files) -> None:
+    page = re.sub(r"<[^>]+>", "", files[chapter("EC-3.4")])
+    assert (
+        "&gt;&gt;&gt; scores.importance[0].tolist(), scores.bias_shift[0].tolist()\n([[8.0, 0.0]], [[4.0, -3.0]])"
+        in page
+    )
+
+
+# formulas
+
+
+@pytest.mark.parametrize(
+    ("latex", "elements"),
+    [
+        (r"\lVert x \rVert", ["mo:‖", "mi:x", "mo:‖"]),
+        (r"\Bigl\lvert x \Bigr\rvert", ["mo:|", "mi:x", "mo:|"]),
+        (r"\bigl( x \bigr]", ["mo:(", "mi:x", "mo:]"]),
+        (r"\lbrace x \rbrace", ["mo:{", "mi:x", "mo:}"]),
+        (r"p \iff q", ["mi:p", "mo:⟺", "mi:q"]),
+        (r"\mathrm{KL}", ["mi:KL"]),
+        (r"\mathop{\mathrm{erfc}} x", ["mo:erfc", "mi:x"]),
+        (r"\arg\min x", ["mo:arg", "mo:min", "mi:x"]),
+        (r"A \setminus B", ["mi:A", "mo:∖", "mi:B"]),
+        (r"\tilde a", ["mi:a", "mo:˜"]),
+        (r"\sigma'", ["mi:σ", "mo:′"]),
+        (r"\begin{aligned} a &= b \cr c &= d \end{aligned}", ["mi:a", "mo:=", "mi:b", "mi:c", "mo:=", "mi:d"]),
+        (r"x = 1 \tag{EC-1.1}", ["mi:x", "mo:=", "mn:1"]),
+    ],
+)
+def test_what_the_library_gets_wrong_is_put_right(site, latex: str, elements: list[str]) -> None:
+    from ecprune_np.book._mathml import mathml
+
+    leaves = [e for e in mathml(latex).iter() if e.tag in ("mi", "mo", "mn", "mtext") and e.text]
+    assert [f"{e.tag}:{e.text}" for e in leaves] == elements
+
+
+def test_rows_are_rows_and_sums_have_their_limits_below(site) -> None:
+    from ecprune_np.book._mathml import mathml
+
+    tags = [e.tag for e in mathml(r"\begin{aligned} a &= b \cr c &= d \end{aligned}", True).iter()]
+    assert (tags.count("mtr"), tags.count("mtd")) == (2, 4)
+    assert [e.tag for e in mathml(r"\sum_j a", True).iter() if e.tag.startswith("mun")] == ["munder"]
+    assert [e.tag for e in mathml(r"\sum_j a").iter() if e.tag.startswith("mun")] == []
+    spaces = [e.attrib for e in mathml(r"2 \log p + \log(q)").iter() if e.text == "log"]
+    assert [(a["lspace"], a["rspace"]) for a in spaces] == [("0.17em", "0.17em"), ("0", "0")]
+
+
+@pytest.mark.parametrize("latex", [r"\unheardof x", r"x & y", r"\frac{1}", r"{x", " ", r"x \left( y"])
+def test_what_is_not_understood_is_an_error(site, latex: str) -> None:
+    from ecprune_np.book._mathml import mathml
+
+    with pytest.raises(ValueError, match=r"^formula: "):
+        mathml(latex)
+
+
+def test_a_formula_in_a_line_may_be_broken_behind_its_relations(site) -> None:
+    reader = site.Reader(site.Book(ROOT).symbols)
+    html = reader.html("where $a = b \\le c$.")
+    assert [re.sub(r"<[^>]+>", "", part) for part in html.split("<wbr>")] == ["where a=", "b≤", "c\u2060.\n"]
+    assert reader.html("$-a + (b + c) =$").count("<math") == 2
+    assert "<wbr>" not in reader.html("$$\na = b\n$$\n")
+    for part in re.findall(r"<math.*?</math>", html):
+        ElementTree.fromstring(part)
+
+
+# what fails the build
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A clone whose pages may be changed."""
+    shutil.copytree(ROOT / "derivations", tmp_path / "derivations")
+    for folder in ("ecprune_np", "tests"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
+    return tmp_path
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="symbolic links need a privilege there")
+def test_every_kind_of_mistake_is_found(site, clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def change(page: str, old: str, new: str) -> None:
+        (file,) = (clone / "derivations").glob(page)
+        text = file.read_text(encoding="utf-8")
+        assert old in text
+        file.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+    change("01-*.md", "Only ratios", "By EC-3.99, EC-77 and [elsewhere](nowhere.md), only ratios")
+    change("03-*.md", "([[8.0, 0.0]], [[4.0, -3.0]])", "([[8.0, 0.0]], [[4.0, 3.0]])")
+    change("04-*.md", "## ", "With $\\unheardof{x}$.\n\n## ")
+    change("08-*.md", "## ", "With $x.\n\n## ")
+    change("09-*.md", r"\tag{EC-9.1}", r"\tag{EC-9.77}")
+    lost = replace(
+        ALL[0],
+        implemented=("ecprune_np.mlp.unheard_of", "ecprune_np.unheard_of.f"),
+        tested=("tests/test_scores.py::test_nothing",),
+    )
+    monkeypatch.setattr(site, "numbered_equations", lambda: (lost, *ALL[1:]))
+    made = site.Book(clone)
+    made.pages()
+    for wanted in (
+        "01-network.md: there is no EC-3.99",
+        "01-network.md: there is no EC-77",
+        "01-network.html: dead link nowhere.md",
+        "03-elimination-and-compensation.md: 1 examples print something else",
+        "([[8.0, 0.0]], [[4.0, -3.0]])",
+        r"04-output-metrics.md: formula: '\\unheardof{x}' is not typeset",
+        "08-beyond-first-order.md: formula: not typeset in 'With $x.'",
+        "09-oracles.md: 'EC-9.77'",
+        "equations.html: dead link 09-oracles.html#EC-9.1",
+        "EC-1.1: there is no ecprune_np.mlp.unheard_of",
+        "ecprune_np.unheard_of.f: there is no such module",
+        "EC-1.1: there is no tests/test_scores.py::test_nothing",
+    ):
+        assert any(wanted in wrong for wrong in made.wrong), wanted
+
+
+def test_links_are_followed_and_anchors_stand_once(site) -> None:
+    pages = {
+        "a.html": "<p id='x'></p><p id='x'></p><a href='b.html#y'></a><a href='#x'></a>",
+        "b.html": "<img src='c.svg'>",
+    }
+    pages["a.html"] += "<a href='https://elsewhere.org/x'></a>"
+    wanted = ["a.html: the anchor x stands twice", "a.html: dead link b.html#y", "b.html: dead link c.svg"]
+    assert site.dead_links(pages) == wanted
+
+
+def test_what_no_test_executes_is_listed(site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert site.untested(tmp_path) == []
+    monkeypatch.setattr(site, "numbered_equations", lambda: (replace(ALL[0], tested=()), *ALL[1:]))
+    measured = {"a.py": {"missing_lines": []}, "b.py": {"missing_lines": [3, 5]}}
+    (tmp_path / "coverage.json").write_text(json.dumps({"files": measured}), encoding="utf-8")
+    assert site.untested(tmp_path) == [
+        "EC-1.1 preactivation: no test cites it",
+        "b.py: no test executes the lines 3, 5",
+    ]
+
+
+# the command
+
+
+def test_the_command_writes_what_was_made_and_shows_it(site, files, tmp_path, monkeypatch, capsys) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(site.Book, "pages", lambda self: files)
+    monkeypatch.setattr(site, "untested", lambda root: ["EC-1.1 preactivation: no test cites it"])
+    monkeypatch.setattr("webbrowser.open", shown.append)
+    assert main(["book", "--out", str(tmp_path / "out")]) == 0 and shown == []
+    assert main(["book", "--out", str(tmp_path / "out"), "--open"]) == 0
+    assert shown == [(tmp_path / "out" / "index.html").as_uri()]
+    pages = sum(name.endswith(".html") for name in files)
+    line = f"{pages} pages: {tmp_path / 'out' / 'index.html'}"
+    assert capsys.readouterr().out.splitlines() == ["EC-1.1 preactivation: no test cites it", line] * 2
+    written = {f.relative_to(tmp_path / "out").as_posix() for f in (tmp_path / "out").rglob("*") if f.is_file()}
+    assert written == set(files)
+
+
+def test_nothing_is_written_where_something_is_wrong(site, tmp_path, monkeypatch, capsys) -> None:
+    def pages(self):
+        self.wrong += ["a.md: there is no EC-3.99"] * 2
+        return {"index.html": ""}
+
+    monkeypatch.setattr(site.Book, "pages", pages)
+    assert main(["book", "--out", str(tmp_path / "out")]) == 1
+    assert capsys.readouterr() == ("", "a.md: there is no EC-3.99\n")
+    assert not (tmp_path / "out").exists()
+
+
+def test_one_line_says_what_is_missing(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setitem(sys.modules, "ecprune_np.book._site", None)
+    assert main(["book", "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("book: needs the extra `book`: pip install") and said.count("\n") == 1
+    monkeypatch.setattr(book, "SOURCE", tmp_path)
+    assert main(["book", "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("book: needs a clone") and said.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_importing_the_package_imports_nothing_of_it() -> None:
+    code = "import sys, ecprune_np.__main__; print([m for m in sys.modules if m.split('.')[0] in sys.argv[1:]])"
+    libraries = ["latex2mathml", "markdown_it", "mdit_py_plugins", "pygments"]
+    run = subprocess.run([sys.executable, "-c", code, *libraries], capture_output=True, text=True, check=True)
+    assert run.stdout == "[]\n"
+
+
+# in a browser
+
+
+@pytest.fixture(scope="module")
+def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[browser.Browser]:
+    with browser.browser(tmp_path_factory.mktemp("browser")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def folder(files, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    to = tmp_path_factory.mktemp("book")
+    (to / "figures").mkdir()
+    for name, text in files.items():
+        (to / name).write_text(text, encoding="utf-8")
+    return to
+
+
+LOOK = """(() => {
+  document.querySelectorAll("details").forEach((element) => (element.open = true));
+  const flat = [...document.querySelectorAll("math, img")].filter((element) => {
+    const box = element.getBoundingClientRect();
+    return !(box.width > 2 && box.height > 2);
+  });
+  const links = [...document.querySelectorAll("a[href]")].map((a) => a.getAttribute("href"));
+  const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+  return { flat: flat.map((e) => e.outerHTML), links: [...new Set(links)], wide };
+})()"""
+
+
+def test_every_page_in_a_browser(window: browser.Browser, folder: Path, files) -> None:
+    """No error in the console, nothing from the network, each formula has a size, links end, all fit the width."""
+    anchors = {name: set(re.findall(r"\bid='([^']*)'", html)) for name, html in files.items()}
+    for n, name in enumerate(sorted(name for name in files if name.endswith(".html"))):
+        window.open(folder / name, (1440, 390)[n % 2], dark=n % 3 == 0, scripts=True)
+        seen = window.evaluate(LOOK)
+        assert (window.messages, seen["flat"]) == ([], []), name
+        assert seen["wide"] <= 0, f"{name} is {seen['wide']} px too wide"
+        assert all(address.startswith(folder.as_uri()) for address in window.requests), window.requests
+        for link in seen["links"]:
+            to, _, anchor = link.partition("#")
+            assert link.startswith("https://") or (to or name) in files, (name, link)
+            assert not anchor or anchor in anchors[to or name], (name, link)
+
+
+def test_prose_and_code_are_side_by_side_and_one_below_the_other_on_a_telephone(window, folder) -> None:
+    page = folder / chapter("EC-3.4")
+    window.open(page, 1440)
+    prose, aside = window.boxes(".pair > .prose")[3], window.boxes(".pair > aside")[3]
+    assert prose["right"] < aside["left"] and abs(prose["top"] - aside["top"]) < 2
+    window.open(page, 390)
+    prose, aside = window.boxes(".pair > .prose")[3], window.boxes(".pair > aside")[3]
+    assert prose["bottom"] <= aside["top"] and aside["right"] <= 390
+
+
+def test_it_is_read_without_a_script_and_pointed_at_with_one(window, folder) -> None:
+    page = folder / chapter("EC-3.4")
+    window.open(page, 1440)
+    title = "document.querySelector('.equation .math').title"
+    assert "z^l: W^l a^l-1 + b^l: preactivations[l]" in window.evaluate(title).split("\n")
+    window.open(page, 1440, scripts=True)
+    point = """(() => { const symbol = document.querySelector('[id="EC-3.4"] .symbol[data-letter="v"]');
+      symbol.dispatchEvent(new PointerEvent("pointermove", { bubbles: true }));
+      return document.querySelector("#meaning").textContent })()"""
+    assert window.evaluate(point) == "v_ij: E[s_i (a_j - μ_ij)^2]: variance"
+
+
+def test_the_keys_and_the_search(window, folder) -> None:
+    press = "document.body.dispatchEvent(new KeyboardEvent('keydown', {key: %r, bubbles: true}))"
+    window.open(folder / chapter("EC-3.4"), 1440, scripts=True)
+    window.evaluate(press % "j")
+    top = "Math.round(document.querySelector('[id=\"EC-3.1\"]').getBoundingClientRect().top)"
+    assert 0 < window.evaluate(top) < 100
+    window.open(folder / "equations.html", 1440, scripts=True)
+    window.evaluate(press % "/")
+    search = """(() => { const field = document.activeElement; field.value = "surgeon obs_update";
+      field.dispatchEvent(new Event("input"));
+      return [...document.querySelectorAll(".entry:not([hidden])")].map((entry) => entry.id) })()"""
+    assert window.evaluate(search) == ["EC-6.1"]
+
+
+def test_on_paper_everything_that_opens_is_open(window, folder) -> None:
+    window.open(folder / chapter("EC-3.4"), 760, media="print")
+    assert all(box["bottom"] - box["top"] > 10 for box in window.boxes(".pair pre.code"))
+    assert window.evaluate("getComputedStyle(document.querySelector('.top')).display") == "none"
