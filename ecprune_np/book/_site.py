@@ -13,7 +13,7 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from functools import cached_property
+from functools import cache, cached_property
 from html import escape
 from pathlib import Path
 from typing import NamedTuple
@@ -268,12 +268,12 @@ class Book:
         """A derivation on the left, and on the right what computes and tests the equation that stands there."""
         chapter = self.chapters[k]
         text = chapter.read_text(encoding="utf-8")
-        self.wrong += failing_examples(text, chapter.name)
         names = {e.label: e.name for e in self.equations.values()}
         here = [e for e in self.equations.values() if e.page == f"derivations/{chapter.name}"]
         shown: set[str] = set()
         body: list[str] = []
         try:
+            self.wrong += failing_examples(text, chapter.name)
             for pair in Reader(self.symbols, int(chapter.name[:2])).pairs(
                 re.sub(r"\nPrevious: .*\s*$", "\n", text), names
             ):
@@ -376,7 +376,8 @@ def _words(name: str) -> str:
     return re.sub(r"\bec (\d+) (\d+)\b", r"EC-\1.\2", words)
 
 
-def failing_examples(text: str, name: str) -> list[str]:
+@cache
+def failing_examples(text: str, name: str) -> tuple[str, ...]:
     """What of a page's examples does not print what stands below it."""
     test = doctest.DocTestParser().get_doctest(text, {}, name, name, 0)
     heard = io.StringIO()
@@ -384,7 +385,7 @@ def failing_examples(text: str, name: str) -> list[str]:
     with contextlib.redirect_stdout(heard), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the pages say where a network is dead
         failed = runner.run(test, out=heard.write).failed
-    return [f"{name}: {failed} examples print something else\n{heard.getvalue()}"] if failed else []
+    return (f"{name}: {failed} examples print something else\n{heard.getvalue()}",) if failed else ()
 
 
 SILENT = re.compile(r"<(style|script)>.*?</\1>", re.DOTALL)
