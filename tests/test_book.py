@@ -120,7 +120,7 @@ def test_examples_stand_with_their_output(files) -> None:
         (r"\bigl( x \bigr]", ["mo:(", "mi:x", "mo:]"]),
         (r"\lbrace x \rbrace", ["mo:{", "mi:x", "mo:}"]),
         (r"p \iff q", ["mi:p", "mo:⟺", "mi:q"]),
-        (r"\mathrm{KL}", ["mi:KL"]),
+        (r"\mathrm{KL}", ["mo:KL"]),
         (r"\mathop{\mathrm{erfc}} x", ["mo:erfc", "mi:x"]),
         (r"\arg\min x", ["mo:arg", "mo:min", "mi:x"]),
         (r"A \setminus B", ["mi:A", "mo:∖", "mi:B"]),
@@ -144,6 +144,8 @@ def test_rows_are_rows_and_sums_have_their_limits_below(site) -> None:
     assert (tags.count("mtr"), tags.count("mtd")) == (2, 4)
     assert [e.tag for e in mathml(r"\sum_j a", True).iter() if e.tag.startswith("mun")] == ["munder"]
     assert [e.tag for e in mathml(r"\sum_j a").iter() if e.tag.startswith("mun")] == []
+    assert [e.tag for e in mathml(r"\partial f / \partial z").iter() if e.text == "∂"] == ["mi", "mi"]
+    assert [e.get("lspace") for e in mathml("a / b").iter() if e.text == "/"] == ["0"]
     spaces = [e.attrib for e in mathml(r"2 \log p + \log(q)").iter() if e.text == "log"]
     assert [(a["lspace"], a["rspace"]) for a in spaces] == [("0.17em", "0.17em"), ("0", "0")]
 

@@ -22,7 +22,6 @@ MARKS = 0xE000  # characters that no formula has, each for a fence of which the 
 FENCE = re.compile(
     r"(?:\\(bigg?|Bigg?)[lr]\s*)?\\([lr])(vert|Vert|brace|angle)(?![A-Za-z])|\\(bigg?|Bigg?)([lr])\s*([()\[\]])"
 )
-WORDS = {"log", "sin", "cos", "tanh", "cosh"}  # the other names of functions are operators to the library
 
 
 @cache
@@ -81,7 +80,9 @@ def _tidy(parent: Element, fences: list[dict[str, str]], display: bool) -> None:
         elif child.tag == "mrow" and len(child) > 1 and all(e.get("mathvariant") == "normal" for e in child):
             child.tag, child.text = "mi", "".join(child.itertext())  # a word is upright, and one
             child[:] = []
-        if child.text == "′":
+        if child.text == "∂":
+            child.tag = "mi"  # a letter, with no room about it
+        if child.text in ("/", "′", "″", "‴"):
             child.tag, child.attrib = "mo", {"lspace": "0", "rspace": "0"}
         if child.tag == "msub" and display and child[0].text in LIMITS | {"∑"}:
             child.tag = "munder"
@@ -90,8 +91,7 @@ def _tidy(parent: Element, fences: list[dict[str, str]], display: bool) -> None:
             child[1].set("stretchy", "false")
             child.set("accent", "true")
         word = child[0] if child.tag in SCRIPTS else child
-        named = word.text in WORDS or (word.tag == "mo" and len(word.text or "") > 1)
-        if named and parent.tag not in SCRIPTS:
+        if len(word.text or "") > 1 and word.tag in ("mi", "mo") and parent.tag not in SCRIPTS:
             _word(word, children[k - 1] if k else None, children[k + 1] if k + 1 < len(children) else None)
 
 
