@@ -96,9 +96,11 @@ def test_the_table_of_symbols_is_on_every_page_and_letters_say_what_they_mean(fi
             assert "Gauss-Newton matrix; quadratic form" in html, name
     importance = re.findall(r"id='EC-3.4'>.*?<span class='math' title='([^']*)'", files[chapter("EC-3.4")])
     assert "s_i, S_i: J_iᵀ M J_i, and its mean: sensitivity" in importance[0].splitlines()
-    # the letter stands for something else on page 10
-    normal = re.findall(r"id='EC-10.10'>.*?</math>", files[chapter("EC-10.10")], re.DOTALL)
-    assert "activation" in normal[0] and "mean squared change of the output" not in normal[0]
+    said = {
+        label: re.findall(rf"id='{label}'>.*?</math>", files[chapter(label)], re.DOTALL)[0]
+        for label in ("EC-7.4", "EC-8.5")
+    }
+    assert "remainder beyond first order" in said["EC-8.5"] and "remainder" not in said["EC-7.4"]  # where ρ is a share
 
 
 def test_examples_stand_with_their_output(files) -> None:
@@ -142,10 +144,13 @@ def test_rows_are_rows_and_sums_have_their_limits_below(site) -> None:
 
     tags = [e.tag for e in mathml(r"\begin{aligned} a &= b \cr c &= d \end{aligned}", True).iter()]
     assert (tags.count("mtr"), tags.count("mtd")) == (2, 4)
-    assert [e.tag for e in mathml(r"\sum_j a", True).iter() if e.tag.startswith("mun")] == ["munder"]
-    assert [e.tag for e in mathml(r"\sum_j a").iter() if e.tag.startswith("mun")] == []
+    assert [e.tag for e in mathml(r"\sum_j \max_k a", True).iter() if e.tag.startswith("mun")] == ["munder"] * 2
+    assert [e.tag for e in mathml(r"\sum_j \max_k a").iter() if e.tag.startswith("mun")] == []
     assert [e.tag for e in mathml(r"\partial f / \partial z").iter() if e.text == "∂"] == ["mi", "mi"]
     assert [e.get("lspace") for e in mathml("a / b").iter() if e.text == "/"] == ["0"]
+    plain, sized = (mathml(latex)[0][0].attrib for latex in (r"\lvert x \rvert", r"\Bigl\lvert x \Bigr\rvert"))
+    assert (plain["form"], plain["stretchy"]) == ("prefix", "false")
+    assert (sized["form"], sized["stretchy"], sized["minsize"]) == ("prefix", "true", "1.623em")
     spaces = [e.attrib for e in mathml(r"2 \log p + \log(q)").iter() if e.text == "log"]
     assert [(a["lspace"], a["rspace"]) for a in spaces] == [("0.17em", "0.17em"), ("0", "0")]
 

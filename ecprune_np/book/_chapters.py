@@ -20,7 +20,7 @@ from ._sources import example_html
 COMMENT = re.compile(r"<!-- (EC-\d+\.\d+) ")
 TAG = re.compile(r"\\tag\{(EC-\d+\.\d+)\}")
 # letters that mean what the table says on these pages only
-ONLY = {"ρ": {8}, "κ": {8}, "Q": {5}, "H": {5, 6}, "u": {7, 9}, "r": {7}, "Φ": set(range(10)), "g": {2}}
+ONLY = {"ρ": {8}, "κ": {8}, "Q": {5}, "H": {5, 6}, "u": {7, 9}, "r": {7}, "g": {2}}
 RELATIONS = tuple("=≤≥<>≠≈→⟺⟹,≪∈")
 
 

@@ -84,7 +84,7 @@ def _tidy(parent: Element, fences: list[dict[str, str]], display: bool) -> None:
             child.tag = "mi"  # a letter, with no room about it
         if child.text in ("/", "′", "″", "‴"):
             child.tag, child.attrib = "mo", {"lspace": "0", "rspace": "0"}
-        if child.tag == "msub" and display and child[0].text in LIMITS | {"∑"}:
+        if child.tag == "msub" and display and child[0].text in LIMITS:
             child.tag = "munder"
         if child.tag == "mover" and child[1].text in ("~", "^"):
             child[1].text = {"~": "˜", "^": "ˆ"}[child[1].text]
