@@ -111,6 +111,14 @@ def test_examples_stand_with_their_output(files) -> None:
     )
 
 
+def test_a_page_that_proves_nothing_shows_what_it_cites(files) -> None:
+    aside = re.findall(r"<aside><div class='equation'>(.*?)</aside>", files["00-one-neuron.html"], re.DOTALL)
+    assert [re.findall(r"<a class='tag' href='([^']*)'", cited) for cited in aside][:2] == [
+        [f"{chapter('EC-1.1')}#EC-1.1"],
+        [f"{chapter('EC-3.5')}#EC-3.5"],
+    ]
+
+
 # formulas
 
 
@@ -198,6 +206,7 @@ def test_every_kind_of_mistake_is_found(site, clone: Path, monkeypatch: pytest.M
     change("04-*.md", "## ", "With $\\unheardof{x}$.\n\n## ")
     change("08-*.md", "## ", "With $x.\n\n## ")
     change("09-*.md", r"\tag{EC-9.1}", r"\tag{" + f"{NO}9.77" + "}")
+    change("11-*.md", "Among the", f"By {NO}12.1, among the")
     lost = replace(
         ALL[0],
         implemented=("ecprune_np.mlp.unheard_of", "ecprune_np.unheard_of.f"),
@@ -214,8 +223,9 @@ def test_every_kind_of_mistake_is_found(site, clone: Path, monkeypatch: pytest.M
         "([[8.0, 0.0]], [[4.0, -3.0]])",
         r"04-output-metrics.md: formula: '\\unheardof{x}' is not typeset",
         "08-beyond-first-order.md: formula: not typeset in 'With $x.'",
-        f"09-oracles.md: '{NO}9.77'",
+        f"09-oracles.md: there is no {NO}9.77 in equations.json",
         "equations.html: dead link 09-oracles.html#EC-9.1",
+        f"11-one-number.md: there is no {NO}12.1",
         "EC-1.1: there is no ecprune_np.mlp.unheard_of",
         "ecprune_np.unheard_of.f: there is no such module",
         "EC-1.1: there is no tests/test_scores.py::test_nothing",

@@ -71,6 +71,8 @@ class Reader:
             elif kind == "equation":
                 label = shown[: shown.index(" ")]
                 formula = shown[len(label) + 1 :]
+                if label not in names:
+                    raise ValueError(f"there is no {label} in equations.json: run python derivations/update.py")
                 name = escape(names[label])
                 tag = f"<a class='tag' href='#{label}'>{label}</a>"
                 prose += f"<div class='equation' id='{label}'><p class='name'>{name} {tag}</p>{formula}</div>"

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .._html import STYLE
-from ..equations import Equation, numbered_equations
+from ..equations import Equation, labels, numbered_equations
 from ._chapters import Pair, Reader, symbols
 from ._sources import Definition, Source
 
@@ -167,11 +167,8 @@ class Book:
         links = [("index.html", "Contents"), ("equations.html", "Equations"), ("symbols.html", "Symbols")]
         links += [(f"source-{m}.html", f"{m}.py") for m in STREET]
         shown = "".join(f"<a href='{to}'{' class=file' if '-' in to else ''}>{name}</a>" for to, name in links)
-        foot = (
-            ""
-            if kind == "symbols"
-            else f"<details class='symbols'><summary>Symbols</summary>{self.symbol_table}</details>"
-        )
+        table = f"<details class='symbols'><summary>Symbols</summary>{self.symbol_table}</details>"
+        foot = table * (kind != "symbols")
         return "\n".join(
             [
                 "<!DOCTYPE html>",
@@ -270,27 +267,35 @@ class Book:
         text = chapter.read_text(encoding="utf-8")
         names = {e.label: e.name for e in self.equations.values()}
         here = [e for e in self.equations.values() if e.page == f"derivations/{chapter.name}"]
+        listed = "".join(f"<li><a href='#{e.label}'>{e.label}</a> {escape(e.name)}</li>" for e in here)
+        beside = [f"<nav class='here' aria-label='equations of this page'><ul>{listed}</ul></nav>" * bool(here)]
         shown: set[str] = set()
         body: list[str] = []
+        reader = Reader(self.symbols, int(chapter.name[:2]))
         try:
             self.wrong += failing_examples(text, chapter.name)
-            for pair in Reader(self.symbols, int(chapter.name[:2])).pairs(
-                re.sub(r"\nPrevious: .*\s*$", "\n", text), names
-            ):
-                beside = list(self._beside(pair, shown))
-                if not body:
-                    listed = "".join(f"<li><a href='#{e.label}'>{e.label}</a> {escape(e.name)}</li>" for e in here)
-                    beside = [
-                        f"<nav class='here' aria-label='equations of this page'><ul>{listed}</ul></nav>" * bool(here),
-                        *beside,
-                    ]
-                side = f"<aside>{''.join(beside)}</aside>"
+            for pair in reader.pairs(re.sub(r"\nPrevious: .*\s*$", "\n", text), names):
+                if not here:  # a page that proves nothing shows beside its numbers what it cites
+                    beside += map(self._recalled, labels(TAGS.sub("", pair.prose)))
+                beside += self._beside(pair, shown)
                 prose = self._relative(self.linked(pair.prose, chapter.name))
+                side = f"<aside>{''.join(beside)}</aside>"
                 body.append(f"<section class='pair'><div class='prose'>{prose}</div>{side}</section>")
-        except (KeyError, ValueError) as error:
+                beside = []
+        except ValueError as error:
             self.wrong.append(f"{chapter.name}: {error}")
         title = text.split("\n")[0].lstrip("# ")
         return self.document(title, [*body, self._turn(k)], "chapter")
+
+    def _recalled(self, label: str) -> str:
+        """An equation of another page, as a reminder."""
+        if label not in self.equations:
+            return ""  # a whole page, or a wrong label, which `linked` notes
+        e = self.equations[label]
+        tag = f"<a class='tag' href='{self.chapter_of(label)}#{label}'>{label}</a>"
+        formula = Reader(self.symbols, int(label[3:].split(".")[0])).formula(e.latex, True)
+        shown = f"<div class='scroll display' tabindex='0'>{formula}</div>"
+        return f"<div class='equation'><p class='name'>{escape(e.name)} {tag}</p>{shown}</div>"
 
     def _turn(self, k: int) -> str:
         """To the chapters before and after."""
@@ -333,8 +338,8 @@ class Book:
 
     def annotated(self, source: Source) -> str:
         """A file from top to bottom: what is said on the left, the lines on the right."""
-        kind = f"{PACKAGE}." + source.path.removeprefix(f"{PACKAGE}/").removesuffix(".py").replace("/", ".") + "."
-        prefix = f"{source.path}::" if source.path in self.tests else kind
+        module = source.path.removesuffix(".py").replace("/", ".")
+        prefix = f"{source.path}::" if source.path in self.tests else f"{module}."
         body = [f"<h1><code>{source.path}</code></h1>"]
         n = 1
         for definitions, prose, lines in source.rows():
