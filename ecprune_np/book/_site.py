@@ -312,7 +312,7 @@ class Book:
         if pair.label:
             e = self.equations[pair.label]
             places = [place for place in e.implemented if place in self.places]
-            places.sort(key=lambda place: self._module(place) not in STREET)
+            places.sort(key=lambda place: (self._module(place) not in STREET, self._module(place).startswith("oracle")))
             first = next((place for place in places if place not in shown), "")
             shown.add(first)
             yield "".join(self._listing(place, " open") for place in places if place == first)
