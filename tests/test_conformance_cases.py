@@ -10,8 +10,8 @@ import pytest
 import ecprune_np as ec
 from ecprune_np import conformance
 from ecprune_np.conformance._cases import VECTORS
-from ecprune_np.conformance._diagnosis import MATCH, _distances
-from ecprune_np.conformance._mistakes import wrong_values
+from ecprune_np.conformance.catalogue._mistake import predicted, wrong_values
+from ecprune_np.conformance.diagnosis._answers import MATCH, apart, flat
 from ecprune_np.error_analysis.comparison import digits, relative_error
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
@@ -122,9 +122,19 @@ def test_no_preactivation_is_near_a_kink_but_for_those_exactly_on_it(case):
         assert (z[z == 0].size == 0) or case.activation == "relu"
 
 
+def distance(mistake, case):
+    """How far a mistake's importances, or its shifts, are from the right ones."""
+    importance, shift = predicted(mistake, case)
+    r = case.reference
+    return max(
+        apart(importance, flat(r.importance), flat(r.importance_scale)),
+        apart(shift, flat(r.bias_shift), flat(r.shift_scale)),
+    )
+
+
 @pytest.mark.parametrize("mistake", conformance.MISTAKES, ids=lambda mistake: mistake.id)
 def test_every_mistake_shows_in_some_case(mistake):
-    shown = [case for case in CASES if max(_distances(mistake, case)) > MATCH * 1e-3]
+    shown = [case for case in CASES if distance(mistake, case) > MATCH * 1e-3]
     assert shown, "no case tells this mistake from the right values, even in float32"
     for importance, shift in (wrong_values(mistake, case) for case in shown):
         assert len(importance) == len(shift)

@@ -10,7 +10,9 @@ import textwrap
 
 import numpy as np
 import pytest
-from wrong_implementations import WRONG, numpy_float32, numpy_float64, textbook, without_elu
+from implementations.passes import numpy_float64
+from implementations.right import numpy_float32, textbook, without_elu
+from implementations.wrong_passes import next_layer
 
 from ecprune_np import conformance
 from ecprune_np.conformance._cases import INDEX, SCHEMA, VECTORS
@@ -48,28 +50,28 @@ def module(tmp_path, monkeypatch):
 
 def test_right_candidate_exits_with_0_and_its_report(capsys, tmp_path):
     files = [tmp_path / "report.json", tmp_path / "report.html"]
-    assert command("verify", "wrong_implementations:numpy_float64", "--json", files[0], "--html", files[1]) == 0
+    assert command("verify", "implementations.passes:numpy_float64", "--json", files[0], "--html", files[1]) == 0
     shown = capsys.readouterr().out
-    assert shown.startswith(f"wrong_implementations:numpy_float64: conforms ({len(CASES)} of {len(CASES)} cases pass)")
+    assert shown.startswith(f"implementations.passes:numpy_float64: conforms ({len(CASES)} of {len(CASES)} cases pass)")
     assert json.loads(files[0].read_text(encoding="utf-8"))["verdict"] == "conforms"
     assert files[1].read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
 
 
 def test_low_accuracy_exits_with_0_and_with_1_where_strict(capsys):
-    assert command("verify", "wrong_implementations:textbook", "--timeout", "30") == 0
-    assert command("verify", "wrong_implementations:textbook", "--strict") == 1
+    assert command("verify", "implementations.right:textbook", "--timeout", "30") == 0
+    assert command("verify", "implementations.right:textbook", "--strict") == 1
     assert "conforms with low accuracy" in capsys.readouterr().out
 
 
 def test_wrong_candidate_exits_with_1_and_its_diagnosis(capsys):
-    assert command("verify", "wrong_implementations:diagonal_backward") == 1
+    assert command("verify", "implementations.wrong_passes:diagonal_backward") == 1
     assert "squares-propagated" in capsys.readouterr().out
 
 
 def test_worker_and_this_process_find_the_same(capsys):
-    for name, candidate in (("next_layer", WRONG[35].candidate), ("without_elu", without_elu)):
+    for name, candidate in (("wrong_passes:next_layer", next_layer), ("right:without_elu", without_elu)):
         here = conformance.check(candidate)
-        there = check_in_worker(f"wrong_implementations:{name}", CASES, 60)
+        there = check_in_worker(f"implementations.{name}", CASES, 60)
         assert [(str(r.case), r.status, r.message) for r in here.results] == [
             (str(r.case), r.status, r.message) for r in there.results
         ]
@@ -79,10 +81,10 @@ def test_worker_and_this_process_find_the_same(capsys):
     ("target", "message"),
     [
         ("no_such_module_of_mine:f", "cannot import 'no_such_module_of_mine:f': ModuleNotFoundError"),
-        ("wrong_implementations:nothing", "AttributeError"),
-        ("wrong_implementations:WRONG", "expected a callable, got list"),
-        ("wrong_implementations", "expected package.module:function, got 'wrong_implementations'"),
-        (":f", "expected package.module:function"),
+        ("implementations.wrong:nothing", "AttributeError"),
+        ("implementations.wrong:WRONG", "expected a callable, got list"),
+        ("implementations", "expected package.module:function or file.py:function, got 'implementations'"),
+        (":f", "expected package.module:function or file.py:function"),
     ],
 )
 def test_candidate_that_cannot_be_imported_exits_with_2(capsys, target, message):
@@ -105,7 +107,7 @@ def test_hanging_case_is_interrupted_and_the_rest_goes_on(module):
         "hanging",
         """
         import threading
-        from wrong_implementations import numpy_float64
+        from implementations.passes import numpy_float64
 
         def candidate(weights, biases, activation, x):
             if activation == "relu" and len(weights) == 2:
@@ -130,7 +132,7 @@ def test_crash_is_the_cases_failure(module, end, message):
         "crashing",
         f"""
         import os
-        from wrong_implementations import numpy_float64
+        from implementations.passes import numpy_float64
 
         def candidate(weights, biases, activation, x):
             if len(weights) == 3:
@@ -161,7 +163,7 @@ class Pipe:
 @pytest.mark.parametrize("messages", [(SOME[0], None), (SOME[0],)])
 def test_worker_answers_until_it_is_told_to_stop_or_nobody_asks(messages):
     pipe = Pipe(*messages)
-    serve(pipe, "wrong_implementations:numpy_float64")
+    serve(pipe, "implementations.passes:numpy_float64")
     assert pipe.sent[0] == READY and len(pipe.sent) == 2
     np.testing.assert_allclose(pipe.sent[1].importance[0], SOME[0].reference.importance[0], rtol=1e-12)
 
@@ -169,7 +171,7 @@ def test_worker_answers_until_it_is_told_to_stop_or_nobody_asks(messages):
 def test_worker_says_why_it_cannot_import():
     pipe = Pipe()
     serve(pipe, "nowhere")
-    assert pipe.sent == ["candidate: expected package.module:function, got 'nowhere'"]
+    assert pipe.sent == ["candidate: expected package.module:function or file.py:function, got 'nowhere'"]
 
 
 def test_load_finds_attributes_of_attributes():
@@ -183,7 +185,7 @@ def test_load_finds_attributes_of_attributes():
 @pytest.mark.parametrize("seconds", ["0", "-1", "inf", "nan", "soon"])
 def test_timeout_must_be_positive(capsys, seconds):
     with pytest.raises(SystemExit) as error:
-        command("verify", "wrong_implementations:numpy_float64", f"--timeout={seconds}")
+        command("verify", "implementations.passes:numpy_float64", f"--timeout={seconds}")
     assert error.value.code == 2 and "--timeout" in capsys.readouterr().err
 
 
@@ -369,5 +371,5 @@ def test_interrupt_stops_the_worker_quietly():
             signal.raise_signal(signal.SIGINT)
 
     pipe = Interrupted()
-    serve(pipe, "wrong_implementations:numpy_float64")
+    serve(pipe, "implementations.passes:numpy_float64")
     assert pipe.sent == [READY]

@@ -4,11 +4,11 @@ A candidate is a callable `candidate(weights, biases, activation, x) -> (importa
 """
 
 from ._cases import Case, Reference, cases
-from ._diagnosis import Finding
-from ._mistakes import MISTAKES, Mistake
 from ._report import Report, check, check_case
 from ._vectors import check_vectors, write_vectors
 from ._verdict import Entry, Outcome, Result
+from .catalogue import MISTAKES, Mistake
+from .diagnosis import Finding
 
 __all__ = [
     "MISTAKES",

@@ -5,16 +5,19 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from difflib import get_close_matches
 from pathlib import Path
 
 from .._files import save_json, save_text
-from ._cases import cases
+from ._cases import Case, cases
 from ._html import page
 from ._report import LOW_ACCURACY, Report
+from ._suite import show_progress
 from ._vectors import ENDING, check_vectors, write_vectors
 from ._worker import CannotImport, check_in_worker
 
 CODES = "Exit code 0: conforms, or with low accuracy (1 with --strict); 1: does not conform"
+INTERRUPTED = 130  # as a shell has it for ctrl-C
 
 
 def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -24,9 +27,11 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         help="verify an implementation, and say what is wrong with it",
         description="Run the conformance cases on a Python callable (weights, biases, activation, x) -> (importance, "
         "bias_shift). Importing it RUNS THE MODULE'S CODE, in a process of its own. "
-        f"{CODES}; 2: the candidate cannot be imported.",
+        f"{CODES}; 2: the candidate cannot be imported, or a file not be written; 130: interrupted.",
     )
-    verify.add_argument("candidate", metavar="package.module:function", help="the callable; the module's code is run")
+    verify.add_argument(
+        "candidate", metavar="package.module:function", help="the callable, or file.py:function; its code is run"
+    )
     verify.add_argument(
         "--timeout",
         type=_seconds,
@@ -34,6 +39,9 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         metavar="SECONDS",
         help="a case that takes longer is stopped and fails; importing has no limit (default: 60)",
     )
+    verify.add_argument("--case", metavar="NAME", action="append", help="only this case; may be given several times")
+    verify.add_argument("--group", metavar="NAME", action="append", help="only this group; may be given several times")
+    verify.add_argument("-x", dest="first_only", action="store_true", help="stop at the first case that fails")
     _add_outputs(verify)
     verify.set_defaults(run=_verify)
 
@@ -63,11 +71,44 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
 
 def _verify(options: argparse.Namespace) -> int:
     try:
-        report = check_in_worker(options.candidate, cases(), options.timeout)
-    except CannotImport as error:
+        chosen = _chosen(options.case or [], options.group or [])
+        _check_writable(options)
+        report = check_in_worker(options.candidate, chosen, options.timeout, options.first_only, show_progress)
+    except (CannotImport, _Refused) as error:
         print(error, file=sys.stderr)
         return 2
-    return _finish(report, options)
+    code = _finish(report, options)
+    return INTERRUPTED if any(note.startswith("interrupted") for note in report.notes) else code
+
+
+class _Refused(Exception):
+    """An option that cannot be followed."""
+
+
+def _chosen(names: list[str], group_names: list[str]) -> tuple[Case, ...]:
+    """The cases of these names and groups; all where none is named."""
+    known = {case.name for case in cases()}, {case.group for case in cases()}
+    for option, given, there in (("--case", names, known[0]), ("--group", group_names, known[1])):
+        for name in given:
+            if name not in there:
+                near = get_close_matches(name, there, 3) or sorted(there)[:8]
+                raise _Refused(f"{option}: there is no {name!r}; is it one of {', '.join(near)}?")
+    if not names and not group_names:
+        return cases()
+    return tuple(case for case in cases() if case.name in names or case.group in group_names)
+
+
+def _check_writable(options: argparse.Namespace) -> None:
+    """Refuse before a long run what would fail after it."""
+    for option in ("json", "html"):
+        path = getattr(options, option)
+        if path is None:
+            continue
+        folder = path.absolute().parent
+        if not folder.is_dir():
+            raise _Refused(f"--{option}: there is no folder {folder}")
+        if path.is_dir() or not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
+            raise _Refused(f"--{option}: {path} cannot be written")
 
 
 def _write(options: argparse.Namespace) -> int:
@@ -77,6 +118,11 @@ def _write(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
+    try:
+        _check_writable(options)
+    except _Refused as error:
+        print(error, file=sys.stderr)
+        return 2
     return _finish(check_vectors(options.directory), options)
 
 

@@ -10,9 +10,9 @@ import numpy as np
 from .._html import card, cards, document, section, table
 from .._svg import WIDTH, Plot, colour, exponent, log_axis, mark, path, px, text
 from .._types import Array
-from ._diagnosis import SURVIVES, Finding
 from ._report import CONFORMS, LOW_ACCURACY, Report, groups, least_digits
 from ._verdict import FAILED, INACCURATE, PASSED, SKIPPED, Result
+from .diagnosis import Finding
 
 STYLE = """
 .verdict { display: inline-block; padding: .1rem .6rem; border-radius: .3rem; color: #fff; background: #b3261e }
@@ -47,10 +47,7 @@ def page(report: Report) -> str:
 def _diagnosis(findings: list[Finding]) -> Iterator[str]:
     items = []
     for finding in findings:
-        details = [finding.equation, SURVIVES[finding.ranking]]
-        if finding.wrong:
-            details.append(f"explains {finding.explained} of {finding.wrong} wrong answers")
-        shown = "; ".join(escape(d) for d in details if d)
+        shown = "; ".join(escape(d) for d in finding.details if d)
         items.append(f"<li><b>{escape(finding.id)}</b>: {escape(finding.sentence)}<br><small>{shown}</small></li>")
     if items:
         yield section("Diagnosis", "<ol>", *items, "</ol>")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from functools import cached_property
 from typing import Any
 
@@ -12,9 +14,11 @@ import numpy as np
 
 from .._frozen import Frozen
 from ..error_analysis.comparison import digits
-from ._cases import Case, cases
-from ._diagnosis import Finding, diagnose
-from ._verdict import FAILED, INACCURATE, PASSED, SKIPPED, Candidate, Entry, Result, judge, run
+from ._cases import VERSION, Case, cases
+from ._suite import run_suite
+from ._verdict import FAILED, INACCURATE, PASSED, SKIPPED, TOLERANCES, Candidate, Entry, Result, judge, run
+from .diagnosis import Finding, diagnose
+from .diagnosis._unknown import reproduction, simplest_of
 
 CONFORMS, LOW_ACCURACY, DOES_NOT = "conforms", "conforms with low accuracy", "does not conform"
 WIDTH = 80
@@ -34,6 +38,8 @@ class Report(Frozen):
         One a case.
     notes : tuple of str
         Remarks about what surrounds the answers, such as files that belong to no case.
+    date : str
+        When it was made, to the second, in UTC.
 
     Examples
     --------
@@ -47,6 +53,17 @@ class Report(Frozen):
     candidate: str
     results: tuple[Result, ...]
     notes: tuple[str, ...] = ()
+    date: str = field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"))
+
+    @property
+    def version(self) -> str:
+        """Of the package."""
+        return str(sys.modules[__package__.partition(".")[0]].__version__)
+
+    @property
+    def dtypes(self) -> list[str]:
+        """In which the candidate answered."""
+        return sorted({str(v.dtype) for r in self.results for v in (*r.outcome.importance, *r.outcome.bias_shift)})
 
     @property
     def verdict(self) -> str:
@@ -84,6 +101,11 @@ class Report(Frozen):
         """The report as plain data for JSON: numbers that are not finite become their names."""
         return {
             "candidate": self.candidate,
+            "version": self.version,
+            "vectors": VERSION,
+            "date": self.date,
+            "dtypes": self.dtypes,
+            "tolerances": {str(dtype): tolerance for dtype, tolerance in TOLERANCES.items()},
             "verdict": self.verdict,
             "ok": self.ok,
             "counts": {status: len(self.with_status(status)) for status in (PASSED, INACCURATE, FAILED, SKIPPED)},
@@ -113,10 +135,12 @@ class Report(Frozen):
                 "",
                 *_wrapped("no comparison: ", f"{silent[0].case}: {silent[0].message}" + _more(len(silent) - 1)),
             ]
+            lines += [f"    {line[: WIDTH - 4]}" for line in silent[0].outcome.traceback.splitlines()]
         if self.diagnosis:
             lines += ["", "diagnosis"]
             for number, finding in enumerate(self.diagnosis, 1):
                 lines += _wrapped(f"{number:3d}. ", f"{finding.id}: {finding}")
+            lines += _where_to_begin(self)
         failed = [str(r.case) for r in self.with_status(FAILED, INACCURATE)]
         if failed:
             lines += ["", *_wrapped("failing cases: ", ", ".join(failed[:LISTED]) + _more(len(failed) - LISTED))]
@@ -163,7 +187,7 @@ def check(candidate: Candidate, among: Sequence[Case] | None = None) -> Report:
     """
     _check_callable(candidate)
     chosen = cases() if among is None else tuple(among)
-    return Report(name_of(candidate), tuple(judge(case, run(candidate, case)) for case in chosen))
+    return Report(name_of(candidate), run_suite(lambda case: run(candidate, case), chosen))
 
 
 def check_case(candidate: Candidate, case: Case, strict: bool = False) -> None:
@@ -220,9 +244,22 @@ def groups(results: Sequence[Result]) -> dict[str, list[Result]]:
 
 
 def least_digits(results: Sequence[Result]) -> float | None:
-    """The correct digits of the worst entry, on the comparison's scales; None where nothing could be compared."""
-    errors = [entry.error if np.isfinite(entry.value) else np.inf for r in results for entry in r.worst]
-    return min(map(digits, errors), default=None)
+    """The correct digits of the worst entry, on the scale that decided; None where nothing could be compared."""
+    entries = [entry for r in results for entry in (*r.worst, *([r.accuracy] if r.status == INACCURATE else []))]
+    return min((digits(e.error if np.isfinite(e.value) else np.inf) for e in entries if e), default=None)
+
+
+def _where_to_begin(report: Report) -> list[str]:
+    """The simplest failing case, as lines that print its numbers, where no finding predicts the values."""
+    open_ones = {name for f in report.diagnosis if f.id == "unknown" for name in f.cases}
+    if not report.diagnosis[0].exact and not open_ones:
+        open_ones = set(report.diagnosis[0].cases)
+    answered = [r.case for r in report.with_status(FAILED) if r.case.name in open_ones and r.worst]
+    if not answered:
+        return []
+    case = simplest_of(answered)
+    title = _wrapped("", f"where to begin: {case}, the simplest of them, step by step:")
+    return ["", *title, *(f"    {line}" for line in reproduction(case, report.candidate).splitlines())]
 
 
 def _check_callable(candidate: Any) -> None:
@@ -273,7 +310,9 @@ def _finding_dict(finding: Finding) -> dict[str, Any]:
         "ranking": finding.ranking,
         "explained": finding.explained,
         "wrong": finding.wrong,
+        "exact": finding.exact,
         "cases": list(finding.cases),
+        "contradicted": list(finding.contradicted),
     }
 
 
@@ -285,6 +324,9 @@ def _result_dict(result: Result) -> dict[str, Any]:
         "status": result.status,
         "message": result.message,
         "overwrote": list(result.outcome.overwrote),
+        "disturbed": list(result.outcome.disturbed),
+        "traceback": result.outcome.traceback,
+        "varies": result.outcome.varies,
         "worst": None if entry is None else _entry_dict(entry),
     }
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,12 +11,14 @@ import numpy as np
 from .._frozen import Frozen
 from .._types import Array
 from ..error_analysis.comparison import conditioned_error, digits, relative_error
+from ._around import last_lines, sheltered
 from ._cases import Case, Layers
 
 Candidate = Callable[[list[Array], list[Array], str, Array], Any]
 
 PASSED, INACCURATE, FAILED, SKIPPED = "passed", "inaccurate", "failed", "skipped"
 QUANTITIES = ("importance", "bias_shift")
+IN_A_ROW, LATER = "in a row", "later"  # when an answer was another one
 TOLERANCES = {np.dtype(np.float64): 1e-9, np.dtype(np.float32): 1e-3}
 
 
@@ -37,6 +38,12 @@ class Outcome(Frozen):
         Why the candidate does not do the case, or "".
     overwrote : tuple of str
         Which of its arguments it changed.
+    disturbed : tuple of str
+        What else it left changed, such as np.seterr; it was put back.
+    traceback : str
+        Where it raised: the last lines of its own, or "".
+    varies : str
+        "in a row" where it gave another answer when asked twice at once, "later" where only after other cases, or "".
 
     Examples
     --------
@@ -49,6 +56,9 @@ class Outcome(Frozen):
     problem: str = ""
     skipped: str = ""
     overwrote: tuple[str, ...] = ()
+    disturbed: tuple[str, ...] = ()
+    traceback: str = ""
+    varies: str = ""
 
     def __repr__(self) -> str:
         reasons = [f"{name}={getattr(self, name)!r}" for name in ("problem", "skipped") if getattr(self, name)]
@@ -154,23 +164,24 @@ class Result(Frozen):
 
 
 def run(candidate: Candidate, case: Case) -> Outcome:
-    """The candidate's answer to fresh copies of the case's arrays; nothing that it raises gets out.
-
-    NumPy's warnings are silenced: 0/0 behind a mask is no mistake, NaN in the answer is.
-    """
+    """The candidate's answer to fresh copies of the case's arrays; nothing that it raises or changes gets out."""
     inputs = case.inputs()
+    with sheltered() as disturbed:
+        outcome = _answer(candidate, inputs)
+    return replace(outcome, overwrote=_overwritten(case, inputs), disturbed=tuple(disturbed))
+
+
+def _answer(candidate: Candidate, inputs: tuple[list[Array], list[Array], str, Array]) -> Outcome:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            answer = candidate(*inputs)
-            importance, bias_shift = _layers_of(answer)
+        importance, bias_shift = _layers_of(candidate(*inputs))
     except NotImplementedError as error:
-        return Outcome(skipped=str(error) or "not implemented", overwrote=_overwritten(case, inputs))
+        return Outcome(skipped=str(error) or "not implemented")
+    except _Malformed as error:
+        return Outcome(problem=" ".join(str(error).split()))
     except (Exception, SystemExit) as error:
         text = " ".join(str(error).split())
-        problem = text if isinstance(error, _Malformed) else f"{type(error).__name__}: {text}"
-        return Outcome(problem=problem, overwrote=_overwritten(case, inputs))
-    return Outcome(importance, bias_shift, overwrote=_overwritten(case, inputs))
+        return Outcome(problem=f"{type(error).__name__}: {text}", traceback=last_lines(error))
+    return Outcome(importance, bias_shift)
 
 
 def judge(case: Case, outcome: Outcome) -> Result:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import multiprocessing
+import os
+import signal
+import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from operator import attrgetter
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+from ._around import last_lines
 from ._cases import Case
 from ._report import Report
-from ._verdict import Candidate, Outcome, Result, judge, run
+from ._suite import Interrupted, Progress, run_suite
+from ._verdict import Candidate, Outcome, run
 
 READY = "ready"
 GRACE = 2.0  # seconds that a worker has to end by itself
@@ -25,35 +32,85 @@ class CannotImport(Exception):
 
 
 def load(target: str) -> Candidate:
-    """The callable that `package.module:function` names; raises CannotImport.  Importing runs the module's code."""
-    module_name, _, path = target.partition(":")
+    """The callable that `package.module:function` or `folder/file.py:function` names; raises CannotImport.
+
+    Importing runs the module's code.
+    """
+    module_name, _, path = target.rpartition(":")
     if not module_name or not path:
-        raise CannotImport(f"candidate: expected package.module:function, got {target!r}")
+        raise CannotImport(f"candidate: expected package.module:function or file.py:function, got {target!r}")
     try:
-        candidate: Any = attrgetter(path)(importlib.import_module(module_name))
+        with redirect_stdout(sys.stderr):
+            candidate: Any = attrgetter(path)(_module(module_name))
     except (Exception, SystemExit) as error:
-        raise CannotImport(f"candidate: cannot import {target!r}: {type(error).__name__}: {error}") from error
+        lines = "".join(f"\n    {line}" for line in last_lines(error).splitlines() if "importlib" not in line)
+        raise CannotImport(f"candidate: cannot import {target!r}: {type(error).__name__}: {error}{lines}") from error
     if not callable(candidate):
         raise CannotImport(f"candidate: expected a callable, got {type(candidate).__name__} at {target!r}")
     return candidate  # type: ignore[no-any-return]
 
 
-def check_in_worker(target: str, chosen: tuple[Case, ...], timeout: float) -> Report:
+def _module(name: str) -> ModuleType:
+    """A module by its name, or by its file, whose folder is searched for what it imports."""
+    if not name.endswith(".py"):
+        return importlib.import_module(name)
+    file = Path(name).resolve()
+    sys.path.insert(0, str(file.parent))
+    specification = importlib.util.spec_from_file_location(file.stem, file)
+    assert specification is not None and specification.loader is not None  # the name ends with .py
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[file.stem] = module
+    specification.loader.exec_module(module)
+    return module
+
+
+def check_in_worker(
+    target: str,
+    chosen: tuple[Case, ...],
+    timeout: float,
+    first_only: bool = False,
+    progress: Progress | None = None,
+) -> Report:
     """As `check`, in a new process that imports the candidate; a case may take `timeout` seconds.
 
     A case that takes longer, or ends the process, is that case's failure; the rest goes on in another
     process.  The import has no limit, for importing a large library may well take longer than a case.
-    Raises CannotImport.
+    Ctrl-C ends it with the results so far.  Raises CannotImport.
     """
-    results: list[Result] = []
-    while len(results) < len(chosen):
-        with _worker(target) as (process, connection):
-            for case in chosen[len(results) :]:
-                outcome, alive = _ask(process, connection, case, timeout)
-                results.append(judge(case, outcome))
-                if not alive:
-                    break
-    return Report(target, tuple(results))
+    notes: tuple[str, ...] = ()
+    with _Workers(target, timeout) as workers:
+        try:
+            results = run_suite(workers.ask, chosen, first_only, progress)
+        except Interrupted as error:
+            results, notes = error.results, (f"interrupted after {len(error.results)} of {len(chosen)} cases",)
+    if first_only and len(results) < len(chosen):
+        notes = (f"stopped at the first failure, after {len(results)} of {len(chosen)} cases",)
+    return Report(target, results, notes)
+
+
+class _Workers:
+    """One process after another, a new one where the last one is gone."""
+
+    def __init__(self, target: str, timeout: float) -> None:
+        self.target, self.timeout = target, timeout
+        self.stack = ExitStack()
+        self.worker: tuple[BaseProcess, Connection] | None = None
+
+    def __enter__(self) -> _Workers:
+        self.worker = self.stack.enter_context(_worker(self.target))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stack.close()
+
+    def ask(self, case: Case) -> Outcome:
+        if self.worker is None:
+            self.worker = self.stack.enter_context(_worker(self.target))
+        outcome, alive = _ask(*self.worker, case, self.timeout)
+        if not alive:
+            self.stack.close()
+            self.worker = None
+        return outcome
 
 
 def serve(connection: Any, target: str) -> None:
@@ -69,12 +126,19 @@ def serve(connection: Any, target: str) -> None:
             connection.send(run(candidate, case))
 
 
+def _live(connection: Any, target: str) -> None:
+    """`serve`, where ctrl-C is the parent's to hear, and whatever is printed goes to stderr, also by C code."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.dup2(2, 1)
+    serve(connection, target)
+
+
 @contextmanager
 def _worker(target: str) -> Iterator[tuple[BaseProcess, Connection]]:
     """A process that has imported the candidate, started anew (not forked: threads of libraries would not survive)."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=serve, args=(theirs, target))
+    process = context.Process(target=_live, args=(theirs, target))
     process.start()
     theirs.close()
     try:

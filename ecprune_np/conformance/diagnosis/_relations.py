@@ -1,0 +1,124 @@
+"""Relations that need no catalogue: a constant factor, arrays in another order, an earlier case's answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from .._cases import Layers
+from .._verdict import QUANTITIES
+from ..catalogue.shape import SHAPES, Arrange, right_of
+from ._answers import MATCH, Answer, apart, ratio
+from ._explanations import PLAUSIBLE, Explanation
+from ._finding import Finding
+
+Relation = Callable[[Sequence[Answer], Sequence[Answer]], Explanation | None]
+
+
+def constant_factor(quantity: str) -> Relation:
+    """All values are the same multiple of the right ones."""
+
+    def relation(right: Sequence[Answer], wrong: Sequence[Answer]) -> Explanation | None:
+        ours = [a for a in wrong if a.quantity == quantity and a.comparable]
+        ratios = [r for a in ours if (r := ratio(a.entries, a.right, a.scales)) is not None]
+        if not ratios:
+            return None
+        factor = float(np.median(ratios))
+        if abs(factor - 1) <= MATCH * max(a.tolerance for a in ours):
+            return None
+
+        def far(a: Answer) -> bool:
+            return a.quantity == quantity and apart(factor * a.right, a.right, a.scales) > MATCH * a.tolerance
+
+        explained = [a for a in ours if apart(a.entries, factor * a.right, a.scales) <= MATCH * a.tolerance]
+        if any(map(far, right)) or len(explained) < len(ours) / 2:
+            return None
+        finding = _factor_finding(quantity, factor, ours[0].tolerance)
+        return Explanation(finding, frozenset(explained), frozenset(a for a in ours if a not in explained and far(a)))
+
+    return relation
+
+
+def _factor_finding(quantity: str, factor: float, tolerance: float) -> Finding:
+    equation, ranking = ("EC-3.4", "network" if factor > 0 else "lost") if quantity == "importance" else ("EC-3.3", "")
+    name = quantity.replace("_", " ")
+    if factor == 0:
+        return Finding(f"{quantity}-zero", f"Every {name} is zero.", equation, ranking, exact=True)
+    if abs(factor + 1) < MATCH * tolerance:
+        return Finding(f"{quantity}-sign", f"Every {name} has the wrong sign.", equation, ranking, exact=True)
+    sentence = f"Every {name} is {factor:.7g} times the right one."
+    return Finding(f"{quantity}-constant-factor", sentence, equation, ranking, exact=True)
+
+
+def rearranged(id: str, sentence: str, arrange: Arrange) -> Relation:
+    """The answer is a rearrangement of the right one: `arrange` brings both into the same order."""
+
+    def is_so(a: Answer) -> bool:
+        values, reference = arrange(a.values, a.reference)
+        largest = _largest(a.scale)
+        as_it_is = a.comparable and _near(a.values, a.reference, largest, a.tolerance)
+        return not as_it_is and _near(values, reference, largest, a.tolerance)
+
+    def relation(right: Sequence[Answer], wrong: Sequence[Answer]) -> Explanation | None:
+        explained = frozenset(a for a in wrong if a.values and is_so(a))
+        if len(explained) < PLAUSIBLE * len(wrong):
+            return None
+        return Explanation(Finding(id, sentence, "EC-1.1", "lost", exact=True), explained)
+
+    return relation
+
+
+def exchanged(right: Sequence[Answer], wrong: Sequence[Answer]) -> Explanation | None:
+    """Each quantity is the other one."""
+    explained = set()
+    for a in wrong:
+        other = QUANTITIES[1 - QUANTITIES.index(a.quantity)]
+        reference, scale = right_of(a.case, other)
+        if a.values and _near(a.values, reference, _largest(scale), a.tolerance):
+            explained.add(a)
+    if len(explained) < PLAUSIBLE * len(wrong):
+        return None
+    sentence = "Importance and bias shift are exchanged (swapped): the importance comes first."
+    return Explanation(Finding("exchanged", sentence, "EC-1.1", "lost", exact=True), frozenset(explained))
+
+
+def remembered(right: Sequence[Answer], wrong: Sequence[Answer]) -> Explanation | None:
+    """The right answer of another case, with arrays of the same shape: asked before, and kept."""
+    known: dict[tuple[str, tuple[tuple[int, ...], ...]], list[Answer]] = {}
+    for a in (*right, *wrong):
+        known.setdefault((a.quantity, tuple(v.shape for v in a.reference)), []).append(a)
+    explained = set()
+    for a in wrong:
+        if a.comparable:
+            others = known[a.quantity, tuple(v.shape for v in a.values)]
+            near = (o for o in others if o is not a and np.any(o.right))
+            if any(apart(a.entries, o.right, o.scales) <= MATCH * a.tolerance for o in near):
+                explained.add(a)
+    if len(explained) < PLAUSIBLE * len(wrong):
+        return None
+    sentence = (
+        "The first answer is given again: these are the right numbers of an earlier case whose arrays have the same "
+        "shapes. A result is kept (memoised) by less than what it depends on."
+    )
+    return Explanation(Finding("memoised", sentence, "EC-3.4", "lost", exact=True), frozenset(explained))
+
+
+def _largest(scale: Layers) -> float:
+    return max(float(s.max()) for s in scale)
+
+
+def _near(values: Layers, reference: Layers, scale: float, tolerance: float) -> bool:
+    """On one scale for the whole network, for its entries may be anywhere."""
+    if not values or [v.shape for v in values] != [r.shape for r in reference]:
+        return False
+    return all(apart(v, r, np.full(r.shape, scale)) <= MATCH * tolerance for v, r in zip(values, reference))
+
+
+RELATIONS: tuple[Relation, ...] = (
+    constant_factor("importance"),
+    constant_factor("bias_shift"),
+    exchanged,
+    *(rearranged(*shape) for shape in SHAPES),
+    remembered,
+)

@@ -1,0 +1,47 @@
+"""What is said where no mistake is known: what was ruled out, and the simplest failing case to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from .._cases import Case
+from ..catalogue import MISTAKES
+from ._answers import Answer
+from ._finding import Finding
+from ._where import single_layer
+
+
+def unknown(right: Sequence[Answer], left: Sequence[Answer], wrong: Sequence[Answer]) -> Finding:
+    """No known mistake; which answers are open, what is ruled out, and where it shows already."""
+    names = tuple(dict.fromkeys(a.case.name for a in left))
+    what = {a.quantity: a for a in left}
+    which = "importances and shifts" if len(what) == 2 else "importances" if "importance" in what else "bias shifts"
+    where = single_layer(right, [a for a in left if a.comparable])
+    sentence = (
+        f"No known mistake explains the wrong {which} of {len(names)} failing case{'s' * (len(names) != 1)}: "
+        f"{len(MISTAKES)} mistakes, pairs of them, constant factors, other orders of the entries and fewer digits are "
+        f"ruled out. {where}"
+    )
+    failing = len({a.case.name for a in wrong})
+    return Finding("unknown", sentence.rstrip(), wrong=failing, cases=names)
+
+
+def simplest_of(cases: Iterable[Case]) -> Case:
+    """The smallest network with the fewest samples, but for those that are special."""
+    return min(cases, key=lambda c: (c.ill_conditioned, len(c.weights), c.mlp.n_weights * len(c.x)))
+
+
+def reproduction(case: Case, candidate: str) -> str:
+    """Ten lines of Python that print what the formulas are made of on a case, to be held beside the candidate's own."""
+    module, _, function = candidate.partition(":")
+    K, N = len(case.biases[-1]), len(case.x)
+    return f"""import numpy as np, ecprune_np as ec
+from {module} import {function or "candidate"} as candidate
+case = {{c.name: c for c in ec.conformance.cases()}}["{case.name}"]
+trace = ec.forward(case.mlp, case.x)
+one = np.repeat(np.eye({K})[:, None], {N}, axis=1)  # a cotangent for each output
+for l, J in enumerate(ec.pullback(case.mlp, trace, one)):
+    print(l, "a", trace.inputs[l][0], "z", trace.preactivations[l][0])
+    print("  s", (J**2).sum(axis=0)[0], "I", case.reference.importance[l][0])
+importance, bias_shift = candidate(*case.inputs())
+print("yours", *[(I[0], d[0]) for I, d in zip(importance, bias_shift)])"""
