@@ -56,7 +56,7 @@ def worst_error(scores: Scores, reference: Scores, mlp: MLP, moments: Moments) -
 
 def digits(error: float) -> float:
     """Correct decimal digits −log10(error) of a relative error, from 0 to 17."""
-    return float(np.clip(-np.log10(max(error, 1e-17)), 0, 17))
+    return float(np.clip(-np.log10(max(error, 1e-17)), 0, 17)) + 0.0  # never −0.0
 
 
 def _per_scale(difference: Array, scale: Array) -> Array:

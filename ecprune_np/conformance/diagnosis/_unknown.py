@@ -39,7 +39,7 @@ def reproduction(case: Case, candidate: str) -> str:
 from {module} import {function or "candidate"} as candidate
 case = {{c.name: c for c in ec.conformance.cases()}}["{case.name}"]
 trace = ec.forward(case.mlp, case.x)
-one = np.repeat(np.eye({K})[:, None], {N}, axis=1)  # a cotangent for each output
+one = np.repeat(np.eye({K})[:, None], {N}, axis=1)  # one output each
 for l, J in enumerate(ec.pullback(case.mlp, trace, one)):
     print(l, "a", trace.inputs[l][0], "z", trace.preactivations[l][0])
     print("  s", (J**2).sum(axis=0)[0], "I", case.reference.importance[l][0])
