@@ -487,7 +487,10 @@ def test_page_draws_every_weight_and_tells_signs_and_missing_numbers():
 
     text = page(conformance.check(candidate, [ONE]))
     n_weights, n_layers = ONE.mlp.n_weights, ONE.mlp.n_layers
-    assert text.count("class='mark ") == n_weights - 2 + n_layers and text.count("class='cross ") == 1
+    assert text.count("class='mark ") == 2 * (n_weights + n_layers) - 2 and text.count("class='cross ") == 1
+    assert "reference bias shift" in text and text.count("<svg") == 2
+    assert f"<a href='#{ONE}'>" in text and f"id='{ONE}'" in text
+    assert "errors up to 1e-09 in float64, 0.001 in float32 are allowed" in text
     assert "1 not finite" in text and "layer 2" in text
 
 
@@ -500,7 +503,7 @@ def test_page_of_importances_that_are_all_free():
     case = CASES["equal-samples"]
     assert not any(v.any() for v in case.reference.importance)
     text = page(conformance.check(answer(case, importance=0.0, shift=2.0), [case]))
-    assert text.count("<svg") == 1 and "nan" not in text
+    assert text.count("<svg") == 2 and "nan" not in text
 
 
 def test_entry_that_is_no_number_says_so():
