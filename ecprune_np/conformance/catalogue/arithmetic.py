@@ -98,10 +98,9 @@ def _clip(id: str, what: str, function: Callable[[Array], Array]) -> Mistake:
     return Mistake(id, f"The importances are {what}.", "EC-3.4", after=changed(lambda I, p: function(I)))
 
 
-def decimals(d: int) -> Mistake:
-    """Importances and shifts rounded to d decimals."""
-    cut = changed(lambda I, p: np.round(I, d), lambda s, p: np.round(s, d))
-    return Mistake(f"rounded-to-{d}-decimals", f"The values are rounded to {d} decimals.", "EC-7.6", after=cut)
+def decimals(d: int, quantity: str) -> Mistake:
+    """Importances, or shifts, rounded to d decimals."""
+    return _rounded(f"{d}-decimals", f"{d} decimals", quantity, lambda v: np.round(v, d))
 
 
 def cut_to_digits(v: Array, d: int) -> Array:
@@ -110,10 +109,15 @@ def cut_to_digits(v: Array, d: int) -> Array:
     return np.where(v == 0, 0, np.round(v * scale) / scale)
 
 
-def digits(d: int) -> Mistake:
-    """Importances, and shifts where they are, rounded to d significant digits."""
-    cut = changed(lambda I, p: cut_to_digits(I, d), lambda s, p: cut_to_digits(s, d))
-    return Mistake(f"rounded-to-{d}-digits", f"The values are rounded to {d} significant digits.", "EC-7.6", after=cut)
+def digits(d: int, quantity: str) -> Mistake:
+    """Importances, or shifts, rounded to d significant digits."""
+    return _rounded(f"{d}-digits", f"{d} significant digits", quantity, lambda v: cut_to_digits(v, d))
+
+
+def _rounded(id: str, what: str, quantity: str, cut: Callable[[Array], Array]) -> Mistake:
+    name = quantity.replace("_", " ")
+    after = changed(**{quantity.removeprefix("bias_"): lambda v, p: cut(v)})
+    return Mistake(f"{quantity}-rounded-to-{id}", f"Every {name} is rounded to {what}.", "EC-7.6", after=after)
 
 
 def differences(step: float, central: bool) -> Mistake:

@@ -26,10 +26,8 @@ def estimated(answers: Sequence[Answer]) -> Iterator[Mistake]:
             yield from _of_importances(importances)
         if shifts:
             yield from _guards(shifts)
-        for d in _decimals([*importances, *shifts]):
-            yield arithmetic.decimals(d)
-        for d in _digits([*importances, *shifts]):
-            yield arithmetic.digits(d)
+        for ours in filter(None, (importances, shifts)):
+            yield from _roundings(ours)
 
 
 def _of_importances(answers: Sequence[Answer]) -> Iterator[Mistake]:
@@ -83,23 +81,17 @@ def _guards(answers: Sequence[Answer]) -> Iterator[Mistake]:
                 yield mistake(tidy(epsilon), of_sum)
 
 
-def _decimals(answers: Sequence[Answer]) -> Iterator[int]:
-    """The smallest number of decimals that all values have."""
-    values = np.concatenate([a.entries for a in answers]) if answers else np.zeros(0)
-    small = values[np.isfinite(values) & (np.abs(values) < 1e3)]
-    if small.any():
-        yield from [d for d in DECIMALS if np.allclose(np.round(small, d), small, rtol=1e-12, atol=1e-15)][:1]
-
-
-def _digits(answers: Sequence[Answer]) -> Iterator[int]:
-    """The smallest number of significant digits that all values of a quantity have."""
-    for quantity in ("importance", "bias_shift"):
-        ours = [a.entries for a in answers if a.quantity == quantity]
-        values = np.concatenate(ours) if ours else np.zeros(0)
-        values = values[np.isfinite(values) & (values != 0)]
-        if len(values):
-            cuts = ((d, arithmetic.cut_to_digits(values, d)) for d in DECIMALS)
-            yield from [d for d, cut in cuts if np.allclose(cut, values, rtol=1e-13, atol=0)][:1]
+def _roundings(answers: Sequence[Answer]) -> Iterator[Mistake]:
+    """To the smallest number of decimals, and of significant digits, that all values of a quantity have."""
+    values, quantity = np.concatenate([a.entries for a in answers]), answers[0].quantity
+    values = values[np.isfinite(values) & (values != 0)]
+    small = values[np.abs(values) < 1e3]
+    for mistake, told, cut in (
+        (arithmetic.decimals, small, np.round),
+        (arithmetic.digits, values, arithmetic.cut_to_digits),
+    ):
+        fits = (d for d in DECIMALS if np.allclose(cut(told, d), told, rtol=1e-12, atol=0))
+        yield from (mistake(d, quantity) for d in list(fits)[:1] if len(told))
 
 
 def tidy(value: float) -> float:

@@ -8,6 +8,7 @@ import numpy as np
 
 from .._cases import Layers
 from .._verdict import QUANTITIES
+from ..catalogue._mistake import wrong_numbers
 from ..catalogue.shape import SHAPES, Arrange, right_of
 from ._answers import MATCH, Answer, apart, ratio
 from ._explanations import PLAUSIBLE, Explanation
@@ -55,7 +56,8 @@ def rearranged(id: str, sentence: str, arrange: Arrange) -> Relation:
     """The answer is a rearrangement of the right one: `arrange` brings both into the same order."""
 
     def is_so(a: Answer) -> bool:
-        values, reference = arrange(a.values, a.reference)
+        with wrong_numbers():
+            values, reference = arrange(a.values, a.reference)
         largest = _largest(a.scale)
         as_it_is = a.comparable and _near(a.values, a.reference, largest, a.tolerance)
         return not as_it_is and _near(values, reference, largest, a.tolerance)
