@@ -71,6 +71,12 @@ def test_wrong_implementation_is_rejected_with_the_right_finding_first(wrong):
     assert not first.exact or first.explained > first.wrong / 2, str(report)
 
 
+@pytest.mark.parametrize("wrong", HELD_BACK, ids=str)
+def test_wrong_implementation_that_was_held_back_is_rejected(wrong):
+    """What the first findings say of them is measured by `held_back.py`: it takes a minute."""
+    assert conformance.check(wrong.candidate).verdict == "does not conform"
+
+
 def test_there_are_enough_implementations():
     wrong = [*WRONG, *FAMILIES, *HELD_BACK]
     assert len(wrong) >= 150 and len({w.name for w in [*WRONG, *FAMILIES]}) == len(WRONG) + len(FAMILIES)
@@ -143,7 +149,7 @@ def test_ill_conditioned_importances_are_compared_with_themselves():
     assert on_one(numpy_float64, case).accuracy.excess < 1
 
 
-@pytest.mark.parametrize("wrong", [w for w in WRONG if w.first != "float32-as-float64"], ids=str)
+@pytest.mark.parametrize("wrong", [w for w in WRONG if w.first != "float32-as-float64"][::3], ids=str)
 def test_wrong_implementation_in_float32_is_rejected_too(wrong):
     report = conformance.check(in_float32(wrong.candidate))
     assert report.verdict == "does not conform", str(report)
