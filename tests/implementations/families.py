@@ -283,7 +283,7 @@ FAMILIES: list[Wrong] = [
             arguments(lambda w, b, s, x: (w, [0 * v for v in b], s, x)),
             lambda I, d, *given: ([v / 2 for v in I], d),
         ),
-        says="biases",
+        says="biases.*factor 1/2",
     ),
     Wrong(
         "last output, shift sign",

@@ -62,6 +62,11 @@ class Answer:
         """The scales, as `entries`."""
         return _right(self.case, self.quantity)[1]
 
+    @cached_property
+    def largest(self) -> int:
+        """Where the scale is the largest."""
+        return int(np.argmax(self.scales))
+
     @property
     def informative(self) -> bool:
         """Whether a factor and a ranking mean anything: several weights, and importances that are not all free."""
@@ -82,9 +87,11 @@ class Answer:
         return apart(self.predicted(mistake), self.right, self.scales) > tolerances * self.tolerance
 
     def agrees_with(self, mistake: Mistake) -> bool:
-        """Whether what came is the mistake's answer, and not the right one."""
+        """Whether what came is the mistake's answer, and not the right one; most are told by one entry."""
+        expected, e = self.predicted(mistake), self.largest
         with wrong_numbers():
-            near = apart(self.entries, self.predicted(mistake), self.scales) <= MATCH * self.tolerance
+            far = abs(self.entries[e] - expected[e]) > MATCH * self.tolerance * max(self.scales[e], abs(expected[e]))
+        near = not far and apart(self.entries, expected, self.scales) <= MATCH * self.tolerance
         return near and self.shows(mistake)
 
 

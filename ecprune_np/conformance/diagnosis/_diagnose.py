@@ -100,8 +100,8 @@ def _in_order(explanations: list[Explanation], wrong: Sequence[Answer]) -> list[
 
 
 def _counted(e: Explanation, wrong: Sequence[Answer]) -> Finding:
-    names = tuple(dict.fromkeys(a.case.name for a in wrong if a in e.explained))
     against = tuple(dict.fromkeys(a.case.name for a in wrong if a in e.contradicted))
+    names = tuple(dict.fromkeys(a.case.name for a in wrong if a in e.explained and a.case.name not in against))
     failing = len({a.case.name for a in wrong})
     return replace(e.finding, explained=len(names), wrong=failing, cases=names, contradicted=against)
 

@@ -19,7 +19,7 @@ from ._explanations import Explanation, explanation_of
 
 TRIALS = 20_000  # pairs that are tried at most: a second or so, and the same ones on every machine
 FITTING = 12  # pairs that fit the one case and are then evaluated on all
-ENOUGH = 0.5  # a pair that explains so much of what is left ends the search
+ENOUGH = 0.9  # a pair that explains so much of what is left ends the search
 
 
 def pair_of(
@@ -45,7 +45,8 @@ def _telling(left: frozenset[Answer]) -> Answer | None:
     def order(a: Answer) -> tuple[bool, ...] | tuple[bool | int | str, ...]:
         case = a.case
         plain = len(case.biases[-1]) > 1 and len(case.x) > 10 and not case.ill_conditioned
-        usual = case.group in ("activations", "depth", "correlation")
+        told_apart = len(case.biases[-1]) > 2  # where a factor 2 is not K
+        usual = told_apart and case.group in ("activations", "depth", "correlation")
         return (
             not plain,
             len(case.weights) == 1,

@@ -59,8 +59,9 @@ def rearranged(id: str, sentence: str, arrange: Arrange) -> Relation:
         with wrong_numbers():
             values, reference = arrange(a.values, a.reference)
         largest = _largest(a.scale)
-        as_it_is = a.comparable and _near(a.values, a.reference, largest, a.tolerance)
-        return not as_it_is and _near(values, reference, largest, a.tolerance)
+        if not _near(values, reference, largest, a.tolerance):
+            return False
+        return not (a.comparable and _near(a.values, a.reference, largest, a.tolerance))  # as it is
 
     def relation(right: Sequence[Answer], wrong: Sequence[Answer]) -> Explanation | None:
         explained = frozenset(a for a in wrong if a.values and is_so(a))
