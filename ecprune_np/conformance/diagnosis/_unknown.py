@@ -42,6 +42,6 @@ trace = ec.forward(case.mlp, case.x)
 one = np.repeat(np.eye({K})[:, None], {N}, axis=1)  # one output each
 for l, J in enumerate(ec.pullback(case.mlp, trace, one)):
     print(l, "a", trace.inputs[l][0], "z", trace.preactivations[l][0])
-    print("  s", (J**2).sum(axis=0)[0], "I", case.reference.importance[l][0])
+    print("  s", (J**2).sum(0)[0], "I", case.reference.importance[l][0])
 importance, bias_shift = candidate(*case.inputs())
 print("yours", *[(I[0], d[0]) for I, d in zip(importance, bias_shift)])"""
