@@ -29,9 +29,11 @@ Scores
 Pruning
     prune                       the least important weights go, the biases answer
     prune_iteratively           in many bites
+    prune_and_train             training what is left after every bite
     sparsity_schedule           how large these are
     joint_shifts                bias shifts that are optimal together
     Pruned                      the pruned network and its masks
+    Summary                     what is left of it, and what it has cost
     SparseMLP                   the weights that are left, in compressed rows
 Criteria
     criteria                    magnitude, gradient_magnitude, random, wanda, obd, obc, obs
@@ -60,11 +62,12 @@ from .batch import Batch, BatchError
 from .criteria.surgeon import obc_update, obs_update
 from .error_analysis import LinearizationError, RemovedSet, StandardErrors, linearization_error, standard_errors
 from .evaluation import accuracy
+from .fine_tuning import prune_and_train
 from .loading import load
 from .losses import Gradient, loss_gradient, mean_loss
 from .mlp import MLP, Trace, forward, pullback
 from .moments import Moments
-from .pruning import Pruned, joint_shifts, prune, prune_iteratively, sparsity_schedule
+from .pruning import Pruned, Summary, joint_shifts, prune, prune_iteratively, sparsity_schedule
 from .scores import Scores, elimination_compensation
 from .sparse import SparseMLP
 from .streaming.collect import collect_moments
@@ -91,9 +94,11 @@ __all__ = [  # noqa: RUF022  # in the order of reading, as above
     "Scores",
     "prune",
     "prune_iteratively",
+    "prune_and_train",
     "sparsity_schedule",
     "joint_shifts",
     "Pruned",
+    "Summary",
     "SparseMLP",
     "criteria",
     "obc_update",

@@ -43,7 +43,11 @@ def replacing(file: File) -> Iterator[IO[bytes]]:
 def save_arrays(file: File, arrays: Mapping[str, Array]) -> None:
     """Write named arrays to a compressed .npz file."""
     with replacing(file) as stream:
-        np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
+        _compress(stream, arrays)
+
+
+def _compress(stream: IO[bytes], arrays: Mapping[str, Array]) -> None:
+    np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -90,9 +94,37 @@ def load_arrays(file: File | Contents) -> dict[str, Array]:
     return arrays
 
 
+def load_array(file: File) -> Array:
+    """Read the array of an .npy file; raises ValueError that names the file where it is none, or damaged.
+
+    Nothing is unpickled.
+    """
+    path = _checks.path("file", file)
+    try:
+        return _array("the array", path.read_bytes())
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file") from None
+    except OSError:
+        raise
+    except Exception as error:  # NumPy has many ways to say that a header is damaged
+        why = str(error) if isinstance(error, _Damaged) else "it is damaged, or of another kind"
+        raise ValueError(f"{path}: expected an .npy file of plain numbers: {why}") from error
+
+
 def save_object(file: File, kind: str, arrays: Mapping[str, Array]) -> None:
     """Write the arrays of an object of this package, with what it is and the version of the format."""
-    save_arrays(file, {"kind": np.array(kind), "version": np.array(VERSION), **arrays})
+    save_arrays(file, _described(kind, arrays))
+
+
+def object_bytes(kind: str, arrays: Mapping[str, Array]) -> int:
+    """How large the file is that `save_object` writes."""
+    stream = io.BytesIO()
+    _compress(stream, _described(kind, arrays))
+    return len(stream.getvalue())
+
+
+def _described(kind: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    return {"kind": np.array(kind), "version": np.array(VERSION), **arrays}
 
 
 def load_object(file: File, *kinds: str) -> tuple[dict[str, Array], int]:

@@ -199,6 +199,18 @@ def gathered(x: Samples, n_inputs: int, dtype: Any, targets: Callable[[Any, int]
     return Batch(np.concatenate([batch.x for batch in batches]), weight, y)
 
 
+def gathered_as_given(x: Samples, n_inputs: int, dtype: Any) -> Batch:
+    """`gathered` with the targets as they are, which all batches have, or none."""
+    batches = list(numbered(each_batch(x))) if is_stream(x) else [as_batch(x)]
+    n_with_targets = sum(batch.y is not None for batch in batches)
+    if 0 < n_with_targets < len(batches):
+        raise ValueError(
+            f"y: expected targets in all batches or in none, got them in {n_with_targets} of {len(batches)}"
+        )
+    as_given = (lambda y, _: _checks.as_array("y", y)) if n_with_targets else None
+    return gathered(batches if is_stream(x) else x, n_inputs, dtype, as_given)
+
+
 def batch_weights(value: Any, n_samples: int, dtype: Any, zeros: bool) -> Array:
     """`sample_weight` of a batch, (N,); with `zeros`, all of them may be 0, where other batches follow."""
     weight = _checks.real_array("sample_weight", value, dtype)

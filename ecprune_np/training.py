@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _checks
-from ._types import Array, LossName, Mask, Optimizer
+from ._types import Array, LossName, Mask, Masks, Optimizer
 from .losses import check_loss, loss_gradient, targets
 from .mlp import MLP
 from .pruning.pruned import Pruned
@@ -130,11 +130,11 @@ def train(
     if masks is not None:
         masks = _checks.boolean_masks(masks, mlp.shapes)
         mlp = mlp.replace([np.where(m, w, 0) for w, m in zip(mlp.weights, masks)], mlp.biases)
-    free = _trained_parameters(mlp, masks)
     if epochs > 0 and optimizer == "adam":
+        free = _trained_parameters(mlp, masks)
         mlp = _adam(mlp, x, y, loss, free, epochs, size, rate, shuffle, callback)
     elif epochs > 0:
-        mlp = _lbfgs(mlp, x, y, loss, free, epochs, callback)
+        mlp = _lbfgs_of_inputs_in_use(mlp, x, y, loss, masks, epochs, callback)
     return mlp if pruned is None else Pruned(mlp, pruned.masks)
 
 
@@ -173,6 +173,21 @@ def _adam(
         if callback is not None:
             callback(epoch, total / len(x))
     return unflatten(mlp, parameters)
+
+
+def _lbfgs_of_inputs_in_use(
+    mlp: MLP, x: Array, y: Array, loss: LossName, masks: Masks | None, epochs: int, callback: Callback | None
+) -> MLP:
+    """L-BFGS, where inputs that no weight reads any more are left out of all passes over the samples."""
+    read = np.ones(mlp.sizes[0], bool) if masks is None else masks[0].any(axis=0)
+    if masks is None or read.all() or not read.any():
+        return _lbfgs(mlp, x, y, loss, _trained_parameters(mlp, masks), epochs, callback)
+    smaller = mlp.replace([mlp.weights[0][:, read], *mlp.weights[1:]], mlp.biases)
+    free = _trained_parameters(smaller, [masks[0][:, read], *masks[1:]])
+    smaller = _lbfgs(smaller, x[:, read], y, loss, free, epochs, callback)
+    first = np.zeros_like(mlp.weights[0])
+    first[:, read] = smaller.weights[0]
+    return mlp.replace([first, *smaller.weights[1:]], smaller.biases)
 
 
 def _lbfgs(mlp: MLP, x: Array, y: Array, loss: LossName, trained: Array, epochs: int, callback: Callback | None) -> MLP:

@@ -20,7 +20,7 @@ import ecprune_np as ec
 PACKAGE = Path(ec.__file__).parent
 ROOT = PACKAGE.name
 
-HELPERS = ["_types", "_frozen", "_checks", "_files", "batch"]
+HELPERS = ["_types", "_frozen", "_checks", "_files", "_text", "batch"]
 STREET = ["activations", "mlp", "losses", "metrics", "moments", "scores"]
 STREAMING = [
     "streaming",
@@ -40,6 +40,7 @@ ORDER = [
     STREET[-1],
     "sparse",
     "evaluation",
+    "pruning.summary",
     "pruning.pruned",
     "pruning.joint",
     "pruning.refit",
@@ -49,6 +50,7 @@ ORDER = [
     "pruning.iterative",
     "pruning",
     "training",
+    "fine_tuning",
     "loading",
     "criteria.simple",
     "criteria.surgeon",
@@ -299,7 +301,7 @@ def test_no_file_or_folder_bears_the_name_of_a_public_function_beside_it():
 
 def test_samples_are_one_argument():
     """Weights and targets travel with the samples; y and a loss stand where targets are the point."""
-    with_targets = {"loss_gradient", "mean_loss", "train", "gradient_magnitude"}
+    with_targets = {"loss_gradient", "mean_loss", "train", "prune_and_train", "gradient_magnitude"}
     for _, name, function in public_functions():
         parameters = set(inspect.signature(function).parameters)
         assert "sample_weight" not in parameters, name

@@ -42,6 +42,7 @@ OBJECTS: list[Any] = [
     ec.oracle.exact(ec.MLP([[[1.0, 2.0]]], [[0.5]]), D.x[:2, :2]),  # in rationals, which need no extra
     PRUNED,
     PRUNED.to_sparse(),
+    PRUNED.summary(D.mlp, D.x),
     ec.oracle.certify(D.mlp.astype(np.float32), D.x),
     ec.linearization_error(D.mlp, BATCH, SCORES, n_weights=3),
     ERRORS,

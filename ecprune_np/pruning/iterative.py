@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any, get_args
+from typing import Any, TypeAlias, get_args
 
 import numpy as np
 
@@ -20,6 +20,8 @@ from ..streaming.collect import moments_of_batches
 from .one_shot import AIM_AT_TARGET, NEED_SAMPLES, check_compensation, prune
 from .pruned import Pruned, all_kept
 
+Criterion: TypeAlias = Callable[[MLP, Any], Scores]  # of the network as it is before a bite, and of x
+
 
 def prune_iteratively(
     mlp: MLP | Pruned,
@@ -27,10 +29,12 @@ def prune_iteratively(
     sparsity: float,
     *,
     steps: int = 10,
-    metric: Metric = "output",
+    metric: Metric | None = None,
+    criterion: Criterion | None = None,
     scope: Scope = "global",
     compensation: Compensation | None = "independent",
     target: MLP | None = None,
+    then: Callable[[Pruned], Pruned] | None = None,
     batch_size: int | None = None,
     callback: Callable[[int, Pruned], None] | None = None,
 ) -> Pruned:
@@ -48,14 +52,19 @@ def prune_iteratively(
         From 0 to 1: the fraction of the weights that are zero in the end.
     steps : int, default 10
         How many bites, by `sparsity_schedule`.
-    metric : str or callable, default "output"
-        "output", "softmax", "fisher", "mse", "cross_entropy", or a callable, as for `collect_moments`.
+    metric : str or callable, optional
+        "output" (the default), "softmax", "fisher", "mse", "cross_entropy", or a callable, as for `collect_moments`:
+        what ranking and compensation measure a change with.
+    criterion : callable, optional
+        What ranks the weights in place of EC: from the network before a bite and x to `Scores`, as `ec.criteria.wanda`.
     scope : {"global", "layer"}, default "global"
         As for `prune`.
     compensation : {"independent", "guarded", "joint", "row", "refit"} or None, default "independent"
         How the network answers after each bite, as for `prune`.
     target : MLP, optional
         What "guarded", "row" and "refit" aim at in every bite; the network given, before any of them.
+    then : callable, optional
+        What is done after each bite, as training: from the `Pruned` that it left to that which goes on.
     batch_size : int, optional
         Samples at a time, as for `collect_moments`.
     callback : callable, optional
@@ -92,25 +101,36 @@ def prune_iteratively(
     check_compensation(compensation)
     _checks.function("callback", callback)
     repeatable(x)
-    start = _gone_already(pruned, _checks.number("sparsity", sparsity, 0, 1), scope)
-    whole = all(mask.all() for mask in pruned.masks)
+    start = gone_already(pruned, _checks.number("sparsity", sparsity, 0, 1), scope)
     options: dict[str, Any] = {"compensation": compensation}
     if compensation in NEED_SAMPLES:
         options |= {"x": x, "metric": metric}
+    elif criterion is not None:
+        _checks.without_effect(metric=(metric, f"beside a criterion, with compensation {compensation!r}"))
     if compensation in AIM_AT_TARGET:
         options["target"] = pruned.mlp if target is None else target
     else:
         _checks.without_effect(target=(target, f"with compensation {compensation!r}"))
+    if criterion is not None:
+        _checks.function("criterion", criterion)
+        _checks.without_effect(batch_size=(batch_size, "beside a criterion, which reads the samples itself"))
+    if then is not None:
+        _checks.function("then", then)
     for step, removed in enumerate(sparsity_schedule(sparsity, steps, start), start=1):
-        score = elimination_compensation if step == 1 and whole else scores_of_survivors
-        scores = score(pruned.mlp, x, metric, batch_size=batch_size)
+        if criterion is None:
+            scores = _scored_anew(pruned, x, "output" if metric is None else metric, batch_size)
+        else:
+            scores = criterion(pruned.mlp, x)
         pruned = prune(pruned.mlp, scores, removed, scope, masks=pruned.masks, **options)
+        if then is not None:
+            pruned = then(pruned)
+            _checks.instance("then(pruned)", pruned, Pruned)
         if callback is not None:
             callback(step, pruned)
     return pruned
 
 
-def _gone_already(pruned: Pruned, sparsity: float, scope: Scope) -> float:
+def gone_already(pruned: Pruned, sparsity: float, scope: Scope) -> float:
     """The fraction that is gone, in all or in the layer that lost most; `sparsity`, if that rounds to as many."""
     counts = [(int((~mask).sum()), mask.size) for mask in pruned.masks]
     if scope == "global":
@@ -152,6 +172,13 @@ def sparsity_schedule(sparsity: float, steps: int, start: float = 0.0) -> list[f
     if sparsity < start:
         raise ValueError(f"sparsity: expected at least the {start:.6g} that is gone already, got {sparsity}")
     return [start + (sparsity - start) * (1 - (1 - t / steps) ** 3) for t in range(1, steps + 1)]
+
+
+def _scored_anew(pruned: Pruned, x: Samples, metric: Metric, batch_size: int | None) -> Scores:
+    """EC, of the survivors alone where something is gone."""
+    whole = all(mask.all() for mask in pruned.masks)
+    score = elimination_compensation if whole else scores_of_survivors
+    return score(pruned.mlp, x, metric, batch_size=batch_size)
 
 
 def scores_of_survivors(mlp: MLP, x: Samples, metric: Metric = "output", *, batch_size: int | None = None) -> Scores:

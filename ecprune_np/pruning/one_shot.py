@@ -15,8 +15,8 @@ from ..mlp import MLP
 from ..scores import Scores
 from .guarded import guarded_biases
 from .joint import joint_shifts
-from .pruned import Pruned, all_kept
-from .refit import refit_biases, same_architecture, true_change
+from .pruned import Pruned, all_kept, same_architecture
+from .refit import refit_biases, true_change
 from .row import refit_rows
 
 

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import _checks
-from .._files import save_object
+from .._files import object_bytes, save_object
 from .._frozen import Frozen
-from .._types import File, Mask, Masks
+from .._types import Array, File, Mask, Masks
+from ..batch import Samples
+from ..evaluation import yardstick
 from ..mlp import MLP
 from ..sparse import SparseMLP, load_packed, packed, size_beside_dense
+from .summary import Summary, counted
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -79,8 +82,53 @@ class Pruned(Frozen):
         TypeError
             Where `file` is not the path of a file.
         """
-        save_object(file, "Pruned", packed(self.mlp.weights, self.masks) | self.mlp.other_arrays())
+        save_object(file, "Pruned", self._arrays())
         return size_beside_dense(file, self.mlp)
+
+    def _arrays(self) -> dict[str, Array]:
+        """What its file holds, by name."""
+        return packed(self.mlp.weights, self.masks) | self.mlp.other_arrays()
+
+    def summary(self, dense: MLP | None = None, x: Samples | None = None) -> Summary:
+        """What is left, layer by layer, and, with the dense network and samples, what it has cost.
+
+        Parameters
+        ----------
+        dense : MLP, optional
+            The network before.
+        x : array (N, n_0), ec.Batch, or an iterator of them, optional
+            The samples, in a batch with their weights; with targets y that are classes loss is the cross-entropy, with
+            values the squared error, and without any there is the change of the output alone.
+
+        Returns
+        -------
+        Summary
+            Printed as a table of 80 columns.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For a wrong argument, and where one of the two is given without the other.
+        BatchError
+            For a batch that is wrong or does not come.
+
+        Examples
+        --------
+        >>> mlp, x = ec.MLP([[[2.0, 1.0]]], [[0.0]]), [[1.0, 5.0], [3.0, 5.0]]
+        >>> pruned = ec.prune(mlp, ec.elimination_compensation(mlp, x), 0.5)
+        >>> summary = pruned.summary(mlp, ec.Batch(x, y=[7.0, 11.0]))
+        >>> summary.before.loss, summary.after.loss, summary.after.change
+        (0.0, 0.0, 0.0)
+        """
+        if (dense is None) != (x is None):
+            missing, there = ("dense", "x") if dense is None else ("x", "dense")
+            raise ValueError(f"{missing}: expected it beside {there}: losses are of a network on samples; got None")
+        n_bytes = object_bytes("Pruned", self._arrays())
+        if dense is None or x is None:
+            return counted(self.mlp, self.masks, n_bytes, None, None)
+        same_architecture("dense", dense, self.mlp)
+        measured = yardstick(dense, x)
+        return counted(self.mlp, self.masks, n_bytes, measured(dense), measured(self.mlp))
 
     @classmethod
     def load(cls, file: File) -> Pruned:
@@ -109,3 +157,12 @@ class Pruned(Frozen):
 def all_kept(mlp: MLP) -> Masks:
     """Masks of a network that has lost nothing."""
     return tuple(np.ones(shape, bool) for shape in mlp.shapes)
+
+
+def same_architecture(name: str, network: MLP, mlp: MLP) -> None:
+    """Raise unless a network has the sizes and activations of mlp."""
+    _checks.instance(name, network, MLP)
+    given = (network.sizes, network.activation, network.output_activation)
+    expected = (mlp.sizes, mlp.activation, mlp.output_activation)
+    if given != expected:
+        raise ValueError(f"{name}: expected a network with sizes and activations {expected} as mlp, got {given}")

@@ -13,7 +13,7 @@ from ..metrics import cotangents
 from ..mlp import MLP, Trace, forward, pullback
 from ..streaming.batches import Checked, batches_of
 from ..streaming.rows import samples_at_a_time, streamed_qr
-from .pruned import Pruned
+from .pruned import Pruned, same_architecture
 
 MAX_STEPS = 200
 STATIONARY = 1e-14  # of the value may lie along the Jacobian: a cosine of 1e-7 between it and the residual
@@ -66,15 +66,6 @@ def refit_biases(pruned: Pruned, mlp: MLP, x: Samples, metric: Metric = "output"
         biases = pruned.mlp.replace(pruned.mlp.weights, _minimize(change, start).biases).astype(pruned.mlp.dtype)
     better = change.value(biases.astype(np.float64)) <= change.value(start)
     return Pruned(biases if better else pruned.mlp, pruned.masks)
-
-
-def same_architecture(name: str, network: MLP, mlp: MLP) -> None:
-    """Raise unless a network has the sizes and activations of mlp."""
-    _checks.instance(name, network, MLP)
-    given = (network.sizes, network.activation, network.output_activation)
-    expected = (mlp.sizes, mlp.activation, mlp.output_activation)
-    if given != expected:
-        raise ValueError(f"{name}: expected a network with sizes and activations {expected} as mlp, got {given}")
 
 
 def true_change(pruned_mlp: MLP, mlp: MLP, x: Samples, metric: Metric = "output") -> float:
