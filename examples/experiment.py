@@ -27,6 +27,8 @@ import numpy as np
 import ecprune_np as ec
 from ecprune_np._files import replacing, save_json, save_text
 from ecprune_np.data import Dataset
+from ecprune_np.methods import Data
+from ecprune_np.methods import pruner as pruner_of
 
 try:
     import fcntl
@@ -215,31 +217,7 @@ def fine_tune(pruned: ec.Pruned, case: Case, data: Dataset, settings: Settings) 
 def pruner(method: str, mlp: ec.MLP, case: Case, data: Dataset, settings: Settings) -> Callable[[float], ec.Pruned]:
     """What takes a sparsity to the network that the method prunes; one-shot methods score the weights once."""
     x, y = data.x_train[: settings.n_scored], data.y_train[: settings.n_scored]
-    if method in ("ec-iterative", "ec-fisher-iterative"):
-        metric = "fisher" if method == "ec-fisher-iterative" else "output"
-        return lambda sparsity: ec.prune_iteratively(mlp, x, sparsity, steps=settings.steps, metric=metric)
-    if method in ("ec", "ec-unshifted"):
-        scores = ec.elimination_compensation(mlp, x)
-    elif method == "ec-fisher":
-        scores = ec.elimination_compensation(mlp, x, metric="fisher")
-    elif method == "nonlinear":
-        scores = ec.oracle.nonlinear(mlp, x)
-    elif method == "random":
-        scores = ec.criteria.random(mlp, seed=case.seed)
-    elif method == "magnitude":
-        scores = ec.criteria.magnitude(mlp)
-    elif method == "magnitude+shift":
-        scores = ec.Scores(ec.criteria.magnitude(mlp).importance, ec.elimination_compensation(mlp, x).bias_shift)
-    elif method == "gradient-magnitude":
-        scores = ec.criteria.gradient_magnitude(mlp, x, y, settings.loss)
-    elif method == "obd":
-        scores = ec.criteria.obd(mlp, x)
-    elif method == "wanda":
-        scores = ec.criteria.wanda(mlp, x)
-    else:
-        raise ValueError(f"method: expected one of {', '.join(STYLES)}, got {method}")
-    compensation = None if method == "ec-unshifted" else "independent"
-    return lambda sparsity: ec.prune(mlp, scores, sparsity, compensation=compensation)
+    return pruner_of(method, mlp, Data(ec.Batch(x, y=y), settings.loss, case.seed), steps=settings.steps)
 
 
 def run_case(case: Case, data: Dataset, settings: Settings, results: Results) -> None:

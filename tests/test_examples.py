@@ -299,7 +299,7 @@ def test_nonlinear_runs_on_the_equation() -> None:
 
 def test_unknown_method_is_an_error(digits: Dataset) -> None:
     mlp = ec.MLP.initialize(CASE.sizes, "relu")
-    with pytest.raises(ValueError, match=r"method: expected one of random, .*, got best"):
+    with pytest.raises(ValueError, match=r"method: expected RANKING.* of random, .*; got 'best'"):
         experiment.pruner("best", mlp, CASE, digits, TINY)
 
 
