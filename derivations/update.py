@@ -26,7 +26,7 @@ from ecprune_np.equations import citing, labels  # noqa: E402
 
 PACKAGE = "ecprune_np"
 # wrong formulas on purpose, and prose about equations: they cite, and implement nothing
-NOT_IMPLEMENTATIONS = ("conformance/", "demo.py", "equations.py", "__main__.py")
+NOT_IMPLEMENTATIONS = ("commands/", "conformance/", "equations.py", "__main__.py")
 BEGIN, END = "<!-- equations: written by update.py -->", "<!-- end of equations -->"
 
 EQUATION = re.compile(

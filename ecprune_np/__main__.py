@@ -5,16 +5,18 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import shlex
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import __version__, book, demo, equations
+from . import __version__, book, commands, equations
 from .conformance import _cli as conformance
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code: 1 for bad input, with its message on standard error."""
+    """Run one command; returns the exit code: 2 for bad input, with its message on standard error."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without Greek letters gets question marks
     script = Path(sys.argv[0]).stem == __package__
@@ -23,22 +25,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="The reference for elimination-compensation pruning.",
     )
     parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    demo.add_arguments(commands)
-    conformance.add_arguments(commands)
-    equations.add_arguments(commands)
-    book.add_arguments(commands)
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_arguments(subparsers)
+    conformance.add_arguments(subparsers)
+    equations.add_arguments(subparsers)
+    book.add_arguments(subparsers)
     options = parser.parse_args(arguments)
+    options.command_line = f"{parser.prog} {shlex.join(sys.argv[1:] if arguments is None else arguments)}"
+
+    def warn(message: Warning | str, *_: object, **__: object) -> None:
+        print(f"{parser.prog} {options.command}: warning: {message}", file=sys.stderr)
+
     try:
-        code = int(options.run(options))
+        with warnings.catch_warnings():
+            warnings.showwarning = warn
+            code = int(options.run(options))
         sys.stdout.flush()
         return code
     except BrokenPipeError:  # the reader of a pipe, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except (ValueError, TypeError, OSError) as error:
-        print(f"{parser.prog} {options.command}: {error}", file=sys.stderr)
-        return 1
+    except (ValueError, TypeError, OSError, MemoryError) as error:
+        print(f"{parser.prog} {options.command}: {str(error) or 'not enough memory'}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print(f"{parser.prog} {options.command}: interrupted", file=sys.stderr)
         return 130

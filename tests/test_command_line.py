@@ -45,7 +45,7 @@ def test_the_program_has_the_name_that_it_was_started_by(
     started: str, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", [started])
-    assert main(["equations", "0"]) == 1
+    assert main(["equations", "0"]) == 2
     assert capsys.readouterr().err.startswith(f"{name} equations: label: expected")
     with pytest.raises(SystemExit):
         main(["--help"])

@@ -219,7 +219,7 @@ def test_the_examples_run(name, monkeypatch, tmp_path):
     assert bool(examples.examples) == (">>>" in public.sections.get("Examples", ""))
 
 
-@each("package", [*PACKAGES, "pruning", "error_analysis", "streaming"])
+@each("package", [*PACKAGES, "pruning", "error_analysis", "streaming", "commands"])
 def test_dir_lists_public_names_only(package):
     module = PACKAGES.get(package) or importlib.import_module(f"ecprune_np.{package}")
     assert dir(module) == sorted(module.__all__)

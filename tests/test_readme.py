@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 import ecprune_np as ec
+from ecprune_np.__main__ import main
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -34,6 +36,31 @@ def test_the_snippet_is_the_quickstart_and_prints_what_it_says() -> None:
         assert abs(float(got) - float(expected)) <= 2, (name, got, expected)  # another BLAS, other roundings
     dense, compensated, magnitude = (float(line[1]) for line in printed)
     assert dense >= compensated > magnitude
+
+
+def test_the_four_lines_at_the_top_load_score_prune_and_summarise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code = block("# ecprune_np", "python")
+    assert len(code.splitlines()) == 2 + 4 and code in README.split("\n## ")[0]
+    rng = np.random.default_rng(0)
+    ec.MLP.initialize([4, 9, 3], seed=0).save("network.npz")
+    x = rng.standard_normal((50, 4))
+    exec(code, {"x": x, "x_test": x, "y_test": rng.integers(0, 3, 50)})
+    assert "accuracy" in capsys.readouterr().out
+
+
+def test_the_three_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    ec.MLP.initialize([4, 9, 3], seed=0).save("network.npz")
+    np.savez("data.npz", x=rng.standard_normal((50, 4)), y=rng.integers(0, 3, 50))
+    commands = [shlex.split(line) for line in block("## Prune my network", "sh").splitlines()]
+    assert [command[:4] for command in commands] == [
+        ["python", "-m", "ecprune_np", name] for name in ("score", "prune", "compare")
+    ]
+    assert [main(command[3:]) for command in commands] == [0, 0, 0]
 
 
 def test_every_public_name_in_the_readme_exists() -> None:
