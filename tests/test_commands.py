@@ -176,6 +176,9 @@ def test_score_of_a_pruned_network_is_of_what_is_left(run: Callable[..., str]) -
     record = read("scores.json")
     assert [layer["weights"] for layer in record["layers"]] == [int(m.sum()) for m in half.masks]
     assert all(w["weight"] != 0 for w in record["cheapest"])
+    importance = ec.elimination_compensation(half.mlp, TRAIN.x, "fisher").importance
+    for layer, i, mask in zip(record["layers"], importance, half.masks):
+        assert layer["percentiles"]["50"] * record["output_variance"] == pytest.approx(np.median(i[mask]))
     gone = ec.prune(CLASSES.mlp, ec.Scores([*map(np.ones_like, CLASSES.mlp.weights[:2]), np.zeros((3, 6))]), 18 / N)
     gone.save("network.npz")
     assert "the outputs differ" in str(refusal("score"))
@@ -281,11 +284,13 @@ def test_fine_tuning_trains_after_every_bite(targets: bool, run: Callable[..., s
     x = ec.Batch(TRAIN.x, y=TRAIN.y if targets else None)
     if not targets:
         np.savez("data.npz", x_train=CLASSES.x[:100], x_test=CLASSES.x[100:], y_test=CLASSES.labels[100:])
-    options = ["--metric", "fisher", "--fine-tune", 4, "--steps", 3, "--sparsity", 0.6]
+    options = ["--fine-tune", 4, "--steps", 3, "--sparsity", 0.6]
     text = run("prune", *options, "--out", "p.npz", "--json", "p.json")
+    compensation = None if targets else "row"  # which would lead back to the dense network
     pruned = ec.load("p.npz")
-    assert read("p.json")["method"] == "ec-fisher-iterative+none"  # by default, as training does it better
-    expected = ec.prune_and_train(CLASSES.mlp, x, 0.6, "cross_entropy", steps=3, epochs=4, metric="fisher")
+    expected = ec.prune_and_train(
+        CLASSES.mlp, x, 0.6, "cross_entropy", steps=3, epochs=4, metric="fisher", compensation=compensation
+    )
     assert_same(pruned, expected)
     performances = read("p.json")["performances"]
     assert list(performances) == ["dense", "last bite", "fine-tuned"]
@@ -299,7 +304,8 @@ def test_without_any_targets_training_goes_towards_values_or_probabilities(run: 
     np.savez("data.npz", x_train=CLASSES.x[:100], x_test=CLASSES.x[100:])
     for options, loss, metric in (([], "mse", None), (["--metric", "fisher"], "cross_entropy", "fisher")):
         text = run("prune", "--fine-tune", 3, "--steps", 2, "--sparsity", 0.5, "--out", "p.npz", *options)
-        expected = ec.prune_and_train(CLASSES.mlp, TRAIN.x, 0.5, loss, steps=2, epochs=3, metric=metric)
+        how = {"steps": 2, "epochs": 3, "metric": metric, "compensation": "row"}
+        expected = ec.prune_and_train(CLASSES.mlp, TRAIN.x, 0.5, loss, **how)
         assert_same(ec.load("p.npz"), expected)
         assert "no loss: no targets, on 50 test samples" in text and columns(text, "fine-tuned")[1:2] != []
 
@@ -345,7 +351,7 @@ def test_training_without_targets_goes_towards_the_aim(run: Callable[..., str]) 
     np.savez("data.npz", x_train=CLASSES.x[:100], x_test=CLASSES.x[100:])
     options = ["--sparsity", 0.6, "--steps", 2, "--fine-tune", 5, "--aim", "network.npz", "--out", "p.npz"]
     run("prune", *options, network="half.npz")
-    expected = ec.prune_and_train(half, TRAIN.x, 0.6, steps=2, epochs=5, target=CLASSES.mlp)
+    expected = ec.prune_and_train(half, TRAIN.x, 0.6, steps=2, epochs=5, compensation="row", target=CLASSES.mlp)
     assert_same(ec.load("p.npz"), expected)
 
 
@@ -413,8 +419,17 @@ def test_compare_says_what_python_does(run: Callable[..., str]) -> None:
         lines = [line.split()[1:] for line in text.splitlines() if line.split()[:1] == [name]]
         losses = [_text.short(row["loss"]) for row in rows if row["method"] == name]
         assert [cell.rstrip("*") for cell in lines[0]] == losses
-    best = min(rows[0::2], key=lambda row: row["loss"])
-    assert columns(text, best["method"])[1] == f"{_text.short(best['loss'])}*"
+    for title, measure, best, shown in (
+        ("test loss", "loss", min, _text.short),
+        ("test accuracy", "accuracy", max, _text.percent),
+        ("change of the output", "change", min, _text.short),
+    ):
+        table = next(part for part in text.split("\n\n") if part.startswith(title))
+        first = best(row[measure] for row in rows[0::2])
+        cells = {line.split()[0]: line.replace(" %", "%").split()[1] for line in table.splitlines()[2:]}
+        for row in rows[0::2]:
+            mark = "*" if row[measure] == first else ""
+            assert cells[row["method"]] == shown(row[measure]).replace(" ", "") + mark
     assert "python -m ecprune_np compare network.npz" in Path("c.html").read_text()
 
 
@@ -438,11 +453,13 @@ def test_an_interruption_leaves_the_rows_that_are_done(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     original, calls = _compare.pruner, 0
+    there: list[str] = []
 
     def interrupted(name: str, *arguments: Any, **options: Any) -> Any:
         nonlocal calls
         calls += 1
         if calls == 2:
+            there.extend(file.read_text() for file in (Path("c.csv"), Path("c.json")) if file.exists())
             raise KeyboardInterrupt
         return original(name, *arguments, **options)
 
@@ -454,6 +471,7 @@ def test_an_interruption_leaves_the_rows_that_are_done(
     assert [row["method"] for row in read("c.json")["rows"]] == ["magnitude", "magnitude"]
     assert Path("c.csv").read_text().count("\n") == 4
     assert "wrote c.csv" in out and "wanda" not in out
+    assert there == [Path("c.csv").read_text(), Path("c.json").read_text()]  # before it was interrupted
     calls = 1
     assert main([*command, "--csv", "other.csv"]) == 130
     out, err = capsys.readouterr()

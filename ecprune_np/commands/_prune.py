@@ -25,10 +25,10 @@ from ._page import Point, Report, page
 from ._score import add_metric
 
 STEPS = 20
-USUAL = {  # of our experiments those that lose least: of classes or not, trained after every bite or not
+USUAL = {  # of our experiments those that lose least: of classes or not, trained on targets after every bite or not
     (True, False): "ec-fisher-iterative+row",
     (False, False): "ec-iterative+row",
-    (True, True): "ec-fisher-iterative+none",
+    (True, True): "ec-fisher-iterative+none",  # rows would lead back to the dense network
     (False, True): "ec-iterative+none",
 }
 
@@ -65,7 +65,8 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         "--method",
         metavar="NAME",
         help=f"{GRAMMAR} as `compare` shows them, a ranking being one of {', '.join(RANKINGS)} "
-        f"(default: {USUAL[True, False]} for classes, {USUAL[False, False]} for anything else; with --fine-tune +none)",
+        f"(default: {USUAL[True, False]} for classes, {USUAL[False, False]} for anything else; "
+        "+none where --fine-tune has targets)",
     )
     add_metric(parser)
     parser.add_argument(
@@ -144,7 +145,8 @@ def report(inputs: Inputs, way: Method, outcome: Outcome, text: str, options: ar
 
 def chosen_method(options: argparse.Namespace, inputs: Inputs) -> Method:
     """What `--method` names, or what is usual, with what the other options say beside it."""
-    way = method(options.method or usual_method(inputs, options.fine_tune is not None))
+    on_targets = options.fine_tune is not None and inputs.train.y is not None
+    way = method(options.method or usual_method(inputs, on_targets))
     said = f"beside --method {options.method}, which says another"
     if options.method and way.metric not in (None, options.metric):
         _checks.without_effect(**{"--metric": (options.metric, said)})
@@ -161,9 +163,9 @@ def chosen_method(options: argparse.Namespace, inputs: Inputs) -> Method:
     return way
 
 
-def usual_method(inputs: Inputs, trained: bool = False) -> str:
+def usual_method(inputs: Inputs, trained_on_targets: bool = False) -> str:
     """What is done where nothing is said."""
-    return USUAL[inputs.is_classifier, trained]
+    return USUAL[inputs.is_classifier, trained_on_targets]
 
 
 def check_targets(way: Method, inputs: Inputs) -> None:
