@@ -57,7 +57,8 @@ def prune_and_train(
     scope : {"global", "layer"}, default "global"
         As for `prune`.
     compensation : {"independent", "guarded", "joint", "row", "refit"} or None, default None
-        How the network answers after each bite, before it is trained; as for `prune`.  Training does it better.
+        How the network answers after each bite, before it is trained; as for `prune`.  On targets None is best, for
+        rows lead back to `target`; without any, "row".
     target : MLP, optional
         What compensations aim at, and training without targets; the network given, by default.
     callback : callable, optional

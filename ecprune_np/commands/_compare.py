@@ -59,6 +59,7 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         help="what is lost, by method and sparsity",
         description="Prunes a network by several methods to several sparsities, and prints what is lost on samples "
         "that were not used. Ctrl-C leaves the rows that are done, in the files too.",
+        epilog="As in: compare network.npz --data data.npz --methods magnitude wanda ec-fisher+row --html page.html",
     )
     add_inputs(parser)
     add_choices(parser)

@@ -49,6 +49,7 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         help="a smaller network, and what it has cost",
         description="Removes the weights that cost least, in many bites, and lets what is left answer for them. Prints "
         "what is left, and loss, accuracy and change of the outputs before and after, on samples that were not used.",
+        epilog="As in: prune network.npz --data data.npz --sparsity 0.9 --out pruned.npz --html report.html",
     )
     add_inputs(parser)
     parser.add_argument(
@@ -76,7 +77,9 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         "--compensation",
         metavar="NAME",
         choices=list(COMPENSATIONS),
-        help=f"what answers for the removed weights: {', '.join(COMPENSATIONS)} (default: as the method says)",
+        help="what answers for the removed weights: nothing (none); the biases, each alone (shift, independent), where "
+        "it does no harm (guarded), or all together (joint); every neuron's remaining weights and its bias (row); the "
+        "best biases that are found (refit); default: as the method says",
     )
     parser.add_argument(
         "--scope",
