@@ -50,6 +50,8 @@ def test_a_plus_says_what_answers() -> None:
     assert_same(pruned("ec-unshifted"), pruned("ec+none"))
     for name in ("magnitude+shift", "magnitude+independent"):
         assert_same(pruned(name), ec.prune(D.mlp, ec.Scores(SCORES["magnitude"].importance, shifts), 0.6))
+    shifts_in_metric = ec.Scores(SCORES["magnitude"].importance, SCORES["ec-fisher"].bias_shift)
+    assert_same(pruned("magnitude-fisher+shift"), ec.prune(D.mlp, shifts_in_metric, 0.6))
     for name in ("guarded", "joint", "row", "refit"):
         scores = ec.Scores(SCORES["wanda"].importance, shifts)
         assert_same(pruned(f"wanda+{name}"), ec.prune(D.mlp, scores, 0.6, compensation=name, x=D.x))
