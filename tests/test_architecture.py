@@ -45,6 +45,7 @@ ORDER = [
     "pruning.joint",
     "pruning.refit",
     "pruning.guarded",
+    "pruning.row_sums",
     "pruning.row",
     "pruning.one_shot",
     "pruning.iterative",

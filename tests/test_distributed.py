@@ -58,6 +58,16 @@ def test_the_cluster_agrees_with_one_process(client: Any) -> None:
     assert error < 1e-12, error
 
 
+def test_rows_on_the_cluster_agree_with_one_process(client: Any) -> None:
+    """EC-5.13: each partition has a mean of its own, and the sums of all of them are one."""
+    x = [load(k) for k in range(PARTITIONS)]
+    scores = ec.elimination_compensation(D.mlp, x)
+    pruned = example.distributed_rows(client, D.mlp, scores, 0.5, load, PARTITIONS)
+    alone = ec.prune(D.mlp, scores, 0.5, compensation="row", x=x)
+    for got, expected in zip((*pruned.mlp.weights, *pruned.mlp.biases), (*alone.mlp.weights, *alone.mlp.biases)):
+        np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-9 * np.abs(expected).max())
+
+
 def test_a_worker_that_is_killed_half_way_costs_nothing(client: Any, tmp_path: Path) -> None:
     marker = tmp_path / "killed"
 
@@ -78,7 +88,7 @@ def test_a_partition_that_fails_for_good_is_named(client: Any) -> None:
         x[4, 2] = np.nan if k == 5 else 0
         return x
 
-    message = r"moments: 1 of 7 partitions failed for good: partition 5: BatchError: x: not finite at \[4, 2\]"
+    message = r"^1 of 7 partitions failed for good: partition 5: BatchError: x: not finite at \[4, 2\]"
     with pytest.raises(RuntimeError, match=message):
         example.distributed_moments(client, D.mlp, damaged, PARTITIONS, retries=1)
 

@@ -17,6 +17,7 @@ from networks import make
 import ecprune_np as ec
 from ecprune_np._frozen import Frozen
 from ecprune_np.data import Dataset
+from ecprune_np.pruning.row_sums import RowFactors, RowSums
 
 D = make([3, 4, 5, 2], ["tanh", "gelu"])
 BATCH = ec.Batch(D.x, D.sample_weight, D.targets("mse"))
@@ -43,6 +44,8 @@ OBJECTS: list[Any] = [
     PRUNED,
     PRUNED.to_sparse(),
     PRUNED.summary(D.mlp, D.x),
+    RowSums(PRUNED.masks[2], np.zeros(5), np.eye(6), np.zeros((6, 2)), (np.eye(2),) * 2, (np.zeros(2),) * 2),
+    RowFactors(PRUNED.masks[2], np.zeros(5), (np.eye(3),) * 2),
     ec.oracle.certify(D.mlp.astype(np.float32), D.x),
     ec.linearization_error(D.mlp, BATCH, SCORES, n_weights=3),
     ERRORS,

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
 from fractions import Fraction
+from functools import partial, reduce
+from itertools import pairwise
 
 import networks
 import numpy as np
@@ -12,8 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ecprune_np as ec
-from ecprune_np.pruning import row
-from ecprune_np.pruning.row import refit_rows
+from ecprune_np.metrics import output_cotangents
+from ecprune_np.pruning import row, row_sums
+from ecprune_np.pruning.row import refit_rows, refit_rows_over
+from ecprune_np.streaming import threads
 
 FRACTIONS = st.floats(0, 1)
 drawn_networks = networks.networks(max_layers=3, max_width=4, max_samples=15)
@@ -79,7 +87,7 @@ def test_both_routes_to_a_row_are_one(drawn, fraction):
     masks = masks_of(drawn, fraction)
     by_sums = refit_rows(drawn.mlp, masks, drawn.mlp, drawn.x, ridge=1e-2)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(row, "CONDITION", 1e-300)
+        patch.setattr(row_sums, "CONDITION", 1e-300)
         by_rows = refit_rows(drawn.mlp, masks, drawn.mlp, drawn.x, ridge=1e-2)
     for got, expected in zip((*by_sums.weights, *by_sums.biases), (*by_rows.weights, *by_rows.biases)):
         np.testing.assert_allclose(got, expected, rtol=1e-8, atol=1e-8 * (1 + np.abs(expected).max()))
@@ -133,10 +141,135 @@ def test_batches_and_groups_of_neurons_change_nothing_but_rounding(monkeypatch):
     masks = masks_of(drawn, 0.4)
     whole = refit_rows(drawn.mlp, masks, drawn.mlp, ec.Batch(drawn.x, drawn.sample_weight))
     monkeypatch.setattr(row, "GRAM_BYTES", 400)
+    monkeypatch.setattr(row, "samples_per_block", lambda mlp: 3)  # of seven: two, and what is left alone
     parts = [ec.Batch(drawn.x[k : k + 7], drawn.sample_weight[k : k + 7]) for k in range(0, 50, 7)]
     in_parts = refit_rows(drawn.mlp, masks, drawn.mlp, parts)
     for got, expected in zip((*in_parts.weights, *in_parts.biases), (*whole.weights, *whole.biases)):
         np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("metric", ["output", "fisher", output_cotangents])
+def test_threads_change_nothing_and_a_callable_is_called_in_one(metric, monkeypatch):
+    drawn = networks.make([6, 8, 5, 3], "relu", n_samples=50, seed=4)
+    masks = masks_of(drawn, 0.4)
+    monkeypatch.setattr(row, "samples_per_block", lambda mlp: 7)
+    seen = set()
+
+    def watched(outputs):
+        seen.add(threading.get_ident())
+        return metric(outputs)
+
+    used = watched if callable(metric) else metric
+    in_turn = refit_rows(drawn.mlp, masks, drawn.mlp, drawn.x, used)
+
+    @contextmanager
+    def side_by_side(n_items):
+        with ThreadPoolExecutor(3) as pool:
+            yield partial(threads._map_on, pool)
+
+    monkeypatch.setattr(row, "side_by_side", side_by_side)
+    beside = refit_rows(drawn.mlp, masks, drawn.mlp, drawn.x, used)
+    for got, expected in zip((*beside.weights, *beside.biases), (*in_turn.weights, *in_turn.biases)):
+        np.testing.assert_array_equal(got, expected)
+    assert seen <= {threading.get_ident()}
+
+
+def test_an_overflow_is_named():
+    mlp = ec.MLP([[[1e-100]]], [[0.0]])
+    with pytest.raises(ValueError, match=r"^rows: overflow in layer 0"):
+        refit_rows(mlp, (np.ones((1, 1), bool),), mlp, [[1e200], [-1e200]])
+
+
+def parts_of(drawn, n_parts, weighted):
+    """The samples in so many parts, some of them perhaps of one sample."""
+    ends = np.linspace(0, len(drawn.x), min(n_parts, len(drawn.x)) + 1).astype(int)
+    weight = drawn.sample_weight if weighted else np.ones(len(drawn.x))
+    return [ec.Batch(drawn.x[a:b], weight[a:b]) for a, b in pairwise(ends)]
+
+
+def merged(collect, parts):
+    return reduce(lambda a, b: a.merge(b), [collect(part) for part in parts])
+
+
+def about(reference, sums):
+    """The same sums, of inputs from which this is subtracted: merged with those of no samples at all."""
+    nothing = replace(
+        sums,
+        reference=reference,
+        gram=0 * sums.gram,
+        right=0 * sums.right,
+        grams=tuple(0 * gram for gram in sums.grams),
+        rights=tuple(0 * right for right in sums.rights),
+    )
+    return nothing.merge(sums)
+
+
+@given(drawn_networks, FRACTIONS, st.integers(2, 5), st.booleans(), st.booleans())
+def test_sums_of_parts_merge_into_those_of_the_whole(drawn, fraction, n_parts, weighted, backwards):
+    """EC-5.13: each part has a reference of its own; in any order, to rounding of the inputs' squares."""
+    masks, parts = masks_of(drawn, fraction), parts_of(drawn, n_parts, weighted)
+    if backwards:
+        parts = parts[::-1]
+    whole_x = ec.Batch(*(np.concatenate(arrays) for arrays in zip(*((part.x, part.sample_weight) for part in parts))))
+
+    def over(collect):
+        whole = collect(whole_x)
+        if isinstance(whole, row_sums.RowFactors):
+            return whole
+        again = about(whole.reference, merged(collect, parts))
+        for got, expected in zip((again.gram, *again.grams), (whole.gram, *whole.grams)):
+            scale = np.sqrt(np.outer(expected.diagonal(), expected.diagonal())) + 1e-3 * expected[-1, -1]
+            assert (np.abs(got - expected) <= 1e-12 * scale).all(), np.abs(got - expected).max()
+        for got, expected in zip((again.right, *again.rights), (whole.right, *whole.rights)):
+            np.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-11 * (1 + np.abs(expected).max()))
+        return whole
+
+    refit_rows_over(over, drawn.mlp, masks, drawn.mlp, ridge=1e-2)
+
+
+@given(drawn_networks, FRACTIONS, st.integers(2, 5), st.booleans())
+def test_rows_from_merged_parts_are_those_of_the_whole(drawn, fraction, n_parts, by_rows):
+    """EC-5.13: by Cholesky of merged sums, and by merged triangular factors."""
+    masks, parts = masks_of(drawn, fraction), parts_of(drawn, n_parts, weighted=True)
+    with pytest.MonkeyPatch.context() as patch:
+        if by_rows:
+            patch.setattr(row_sums, "CONDITION", 1e-300)
+        apart = refit_rows_over(lambda collect: merged(collect, parts), drawn.mlp, masks, drawn.mlp, ridge=1e-2)
+        together = refit_rows(drawn.mlp, masks, drawn.mlp, ec.Batch(drawn.x, drawn.sample_weight), ridge=1e-2)
+    for got, expected in zip((*apart.weights, *apart.biases), (*together.weights, *together.biases)):
+        np.testing.assert_allclose(got, expected, rtol=1e-8, atol=1e-8 * (1 + np.abs(expected).max()))
+
+
+def test_a_constant_input_has_nothing_to_say_in_merged_parts_either():
+    """Its mean is rounded, in each part otherwise: what is no more than that is 0, whichever part it came from."""
+    x = np.random.default_rng(0).standard_normal((90, 3))
+    x[:, 1] = 0.1
+    mlp, masks = ec.MLP([[[1.0, 1.0, 1.0]]], [[0.0]]), (np.array([[True, True, False]]),)
+
+    def over(collect):
+        sums = merged(collect, [x[:7], x[7:20], x[20:]])
+        assert (sums.gram[1] == 0).all() and (sums.grams[0][1] == 0).all()
+        return sums
+
+    refitted = refit_rows_over(over, mlp, masks, mlp)
+    assert refitted.weights[0][0, 1] == 1
+
+
+def test_sums_of_other_neurons_are_refused():
+    drawn = networks.make([4, 3, 2], "tanh", seed=0)
+    seen = []
+
+    def over(collect):
+        seen.append(collect(drawn.x))
+        return seen[-1]
+
+    refit_rows_over(over, drawn.mlp, masks_of(drawn, 0.5), drawn.mlp)
+    first, last = seen[:2]
+    assert (repr(first), repr(last)) == ("RowSums(4 inputs, 3 neurons)", "RowSums(3 inputs, 2 neurons)")
+    with pytest.raises(ValueError, match=r"^other: expected sums of the same neurons' inputs, got those of others"):
+        first.merge(last)
+    with pytest.raises(TypeError, match=r"^other: expected"):
+        first.merge(drawn.mlp)
 
 
 def test_each_layer_repairs_what_the_layers_before_it_did():

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from .. import _checks
 from .._types import Array, Mask, Masks, Metric
+from ..activations import layer_names
 from ..batch import Samples, numbered
 from ..metrics import cotangents
-from ..mlp import MLP, forward, pullback
+from ..mlp import MLP, Trace, forward
 from ..streaming.batches import Checked, batches_of
-from ..streaming.rows import least_squares, samples_at_a_time, streamed_qr
+from ..streaming.blocks import samples_per_block
+from ..streaming.rows import streamed_qr
+from ..streaming.scratch import Scratch
+from ..streaming.sensitivities import weighted_sensitivities
+from ..streaming.threads import Map, side_by_side
+from .row_sums import RowFactors, RowSums, centred
 
 EPSILON = 0.03  # what a sample counts on which no output listens to the neuron, beside a mean of 1
-RIDGE = 1e-6  # on the change of the weights, in units of their inputs' mean variance
+RIDGE = 1e-4  # on the change of the weights, in units of their inputs' mean variance
 GRAM_BYTES = 2**28  # of the Gram matrices that are added up in one reading of the samples
-ROUNDINGS = 64  # of an input, below which its distance from the mean is none
-CONDITION = 1e12  # of a Gram matrix: where it is worse, the rows themselves are reduced
+REFERENCE_SAMPLES = 64  # how many of the first batch say where an input lies
+EVENLY = 4  # many more neurons than threads are always shared out evenly enough
+
+Over = Callable[[Callable[[Samples], Any]], Any]  # applies it to the samples, or to their parts, and merges the results
+_Read: TypeAlias = tuple[Array, Array, Array, Array]
 
 
 def refit_rows(
@@ -37,155 +49,159 @@ def refit_rows(
     network as pruned and repaired so far, s_i its sensitivity in `mlp`, before the weights went; ρ is `ridge` times
     the mean variance of the a' that it keeps, weighted alike.  The samples are read anew for each layer.
     """
+    return refit_rows_over(lambda collect: collect(x), mlp, masks, target, metric, epsilon=epsilon, ridge=ridge)
+
+
+def refit_rows_over(
+    over: Over,
+    mlp: MLP,
+    masks: Masks,
+    target: MLP,
+    metric: Metric = "output",
+    *,
+    epsilon: float = EPSILON,
+    ridge: float = RIDGE,
+) -> MLP:
+    """`refit_rows` on samples that lie in several places (EC-5.9, EC-5.13).
+
+    `over(collect)` is to return `collect(x)`, or to merge what `collect` returns for the parts of x.
+    """
     before, dense = mlp.astype(np.float64), target.astype(np.float64)
     repaired = before.replace([np.where(mask, w, 0) for w, mask in zip(before.weights, masks)], before.biases)
     for l, mask in enumerate(masks):
         weights, biases = [w.copy() for w in repaired.weights], [b.copy() for b in repaired.biases]
-        layer = _Layer(before, repaired, dense, x, metric, l)
+        rows_of = partial(_Rows.of, before, repaired, dense, metric, l, mask)
         for neurons in _groups(mask):
-            sums = _Sums.of(layer, mask, neurons)
-            for i in neurons:
-                change = sums.solution(i, epsilon, ridge)
-                if change is None:
-                    change = _solution_of_rows(layer, mask[i], i, sums, epsilon, ridge)
+            for i, change in zip(neurons, _changes(over, rows_of, neurons, epsilon, ridge)):
                 weights[l][i, mask[i]] += change[:-1]
                 biases[l][i] += change[-1]
         repaired = before.replace(weights, biases)
     return repaired.astype(mlp.dtype)
 
 
+def _changes(
+    over: Over, rows_of: Callable[[list[int]], _Rows], neurons: list[int], epsilon: float, ridge: float
+) -> list[Array]:
+    """The changes of w and b of each neuron: by Cholesky, or by QR where that would not be accurate."""
+    sums: RowSums = over(rows_of(neurons).sums)
+    with side_by_side(EVENLY) as in_threads:
+        changes = list(in_threads(partial(sums.change, epsilon=epsilon, ridge=ridge), range(len(neurons))))
+    left = [k for k, change in enumerate(changes) if change is None]
+    if left:
+        rows = rows_of([neurons[k] for k in left])
+        factors: RowFactors = over(partial(rows.factors, sums.of(left), epsilon))
+        for m, k in enumerate(left):
+            changes[k] = factors.change(m, ridge)
+    return changes
+
+
 @dataclass(frozen=True, eq=False)
-class _Layer:
-    """Layer l of three networks: before the weights went, repaired below it, and the target."""
+class _Rows:
+    """Some neurons of a layer, in three networks.
+
+    `before` the weights went, and its layers from this one `onwards`; the `repaired` one and the `target`, which end
+    with these neurons' preactivations.
+    """
 
     before: MLP
+    onwards: MLP
     repaired: MLP
     target: MLP
-    x: Samples
     metric: Metric
-    l: int
-
-    def batches(self) -> Iterator[tuple[Array, Array, Array, Array]]:
-        """a' (N, n_{l-1}), what z lacks (N, n_l), s (N, n_l) and the samples' weights (N,), batch by batch."""
-        batches = batches_of(self.before, self.x, self.metric, samples_at_a_time(self.before))
-        return numbered(map(self._read, batches))
-
-    def _read(self, batch: Checked) -> tuple[Array, Array, Array, Array]:
-        l = self.l
-        trace, repaired = forward(self.before, batch.x), forward(self.repaired, batch.x)
-        g = pullback(self.before, trace, cotangents(self.metric, trace.outputs, batch.y))[l]
-        lacking = forward(self.target, batch.x).preactivations[l] - repaired.preactivations[l]
-        return repaired.inputs[l], lacking, np.einsum("rni,rni->ni", g, g), batch.weight
-
-
-@dataclass(frozen=True, eq=False)
-class _Sums:
-    """Sums over the samples, ã = (a' − r, 1), y what z lacks: Σ s_i ã ãᵀ and Σ s_i ã y of each neuron, and Σ ã ãᵀ."""
-
-    reference: Array
-    grams: dict[int, Array]  # of the survivors alone, the last row and column the bias's
-    rights: dict[int, Array]
-    columns: dict[int, Array]
-    total_s: Array
-    gram: Array
-    right: Array
-    total: float
+    neurons: list[int]
+    kept: Mask
 
     @classmethod
-    def of(cls, layer: _Layer, mask: Mask, neurons: Sequence[int]) -> _Sums:
-        """One reading of the samples; r is the mean of the first batch, nearly orthogonal to the bias's column."""
-        n_in = mask.shape[1]
-        columns = {i: np.append(np.flatnonzero(mask[i]), n_in) for i in neurons}
-        grams = {i: np.zeros((len(j), len(j))) for i, j in columns.items()}
-        rights = {i: np.zeros(len(j)) for i, j in columns.items()}
-        gram, right = np.zeros((n_in + 1, n_in + 1)), np.zeros((n_in + 1, mask.shape[0]))
-        total_s, total, reference = np.zeros(mask.shape[0]), 0.0, None
-        for a, lacking, s, weight in layer.batches():
-            reference = a.mean(axis=0) if reference is None else reference
-            extended = np.concatenate([_centred(a, reference), np.ones((len(a), 1))], axis=1)
-            weighted = weight[:, np.newaxis] * extended
-            gram += weighted.T @ extended
-            right += weighted.T @ lacking
-            total += float(weight.sum())
-            total_s += weight @ s
-            for i in neurons:
-                share = weight * s[:, i]
-                seen = np.flatnonzero(share)  # a rectifier that is off adds nothing
-                root = np.sqrt(share[seen])
-                rows = extended[np.ix_(seen, columns[i])]
-                rows *= root[:, np.newaxis]
-                grams[i] += rows.T @ rows
-                rights[i] += rows.T @ (root * lacking[seen, i])
-        assert reference is not None  # there is at least one batch
-        return cls(reference, grams, rights, columns, total_s, gram, right, total)
+    def of(
+        cls, before: MLP, repaired: MLP, target: MLP, metric: Metric, l: int, mask: Mask, neurons: list[int]
+    ) -> _Rows:
+        """Those of layer l, whose mask is given."""
+        names = layer_names(before.activation, before.output_activation, before.n_layers)
+        onwards = MLP(before.weights[l:], before.biases[l:], names[l:-1], names[-1])
 
-    def solution(self, i: int, epsilon: float, ridge: float) -> Array | None:
-        """The changes of w and b, or None where the Gram matrix is too ill-conditioned to tell them."""
-        gram, right = self._weighted(i, epsilon)
-        n = len(right) - 1
-        gram[range(n), range(n)] += ridge * _mean_variance(gram)
-        diagonal = np.sqrt(gram.diagonal())
-        if not (diagonal > 0).all():
-            return None
-        gram /= diagonal
-        gram /= diagonal[:, np.newaxis]
-        try:
-            pivots = np.linalg.cholesky(gram).diagonal()
-        except np.linalg.LinAlgError:
-            return None
-        if pivots.min() ** 2 * CONDITION < 1:  # the condition is at least the ratio of the pivots' squares
-            return None
-        return self.uncentred(i, np.linalg.solve(gram, right / diagonal) / diagonal)
+        def ending(mlp: MLP) -> MLP:
+            weights, biases = [*mlp.weights[:l], mlp.weights[l][neurons]], [*mlp.biases[:l], mlp.biases[l][neurons]]
+            return MLP(weights, biases, names[:l])
 
-    def _weighted(self, i: int, epsilon: float) -> tuple[Array, Array]:
-        """E[(s_i/S_i + ε) ã ãᵀ] and E[(s_i/S_i + ε) ã y] over the survivors and the bias."""
-        j = self.columns[i]
-        gram, right = epsilon / self.total * self.gram[np.ix_(j, j)], epsilon / self.total * self.right[j, i]
-        if self.total_s[i] > 0:
-            gram, right = gram + self.grams[i] / self.total_s[i], right + self.rights[i] / self.total_s[i]
-        return gram, right
+        return cls(before, onwards, ending(repaired), ending(target), metric, neurons, mask[neurons])
 
-    def uncentred(self, i: int, change: Array) -> Array:
-        """The change of b for inputs that are not centred."""
-        change[-1] -= change[:-1] @ self.reference[self.columns[i][:-1]]
-        return change
+    def sums(self, x: Samples) -> RowSums:
+        """The sums over all samples; two blocks are read side by side, and then neurons' sums are added to."""
+        n_in = self.kept.shape[1]
+        columns = [np.append(np.flatnonzero(inputs), n_in) for inputs in (np.ones(n_in, bool), *self.kept)]
+        grams = [np.zeros((len(j), len(j))) for j in columns]
+        rights = [np.zeros((n_in + 1, len(self.kept))), *(np.zeros(len(j)) for j in columns[1:])]
+        references: list[Array] = []
 
+        def add(batch: Checked) -> None:
+            if not references:
+                references.append(self._reference(batch))
+            for inputs, lacking, s, weight in self._blocks(batch, references[0], in_threads):
+                of_inputs = partial(_add, inputs)
+                list(in_threads(of_inputs, columns, grams, rights, [weight, *s.T], [lacking, *lacking.T]))
 
-def _solution_of_rows(layer: _Layer, kept: Mask, i: int, sums: _Sums, epsilon: float, ridge: float) -> Array:
-    """The changes of w and b from the rows √(s_i/S_i + ε) ã themselves, by QR; the shortest of w where many do."""
+        with side_by_side(EVENLY) as in_threads, _checks.overflow_raised_later():
+            self._each(add, x)
+        squares = np.concatenate([gram.diagonal() for gram in grams])
+        _checks.no_overflow("rows", [*self.repaired.biases[:-1], squares])
+        return RowSums(self.kept, references[0], grams[0], rights[0], tuple(grams[1:]), tuple(rights[1:]))
 
-    def rows() -> Iterator[Array]:
-        for a, lacking, s, weight in layer.batches():
-            share = epsilon / sums.total + np.divide(s[:, i], sums.total_s[i] or 1)
-            root = np.sqrt(weight * share)[:, np.newaxis]
-            inputs = _centred(a, sums.reference)[:, kept]
-            yield root * np.concatenate([inputs, np.ones((len(a), 1)), lacking[:, [i]]], axis=1)
+    def factors(self, sums: RowSums, epsilon: float, x: Samples) -> RowFactors:
+        """The factors of all samples' rows, whose sums are these."""
+        factors: list[Array] = [np.zeros((0, n + 2)) for n in self.kept.sum(axis=1)]
 
-    factor = streamed_qr(rows())
-    n = int(kept.sum())
-    ones = factor[:, n]  # whose share is taken out, so that the change of the weights alone is the shortest
-    size = ones @ ones
-    on_ones = factor.T @ ones / (size or 1)
-    centred = factor - np.outer(ones, on_ones)
-    penalty = np.sqrt(ridge * _mean_variance(factor[:, :-1].T @ factor[:, :-1])) * np.eye(n, n + 2)
-    rest = np.concatenate([centred, penalty])
-    w = least_squares(rest[:, :n], rest[:, -1])
-    return sums.uncentred(i, np.append(w, on_ones[-1] - on_ones[:n] @ w))
+        def add(batch: Checked) -> None:
+            for inputs, lacking, s, weight in self._blocks(batch, sums.reference, map):
+                for k, columns in enumerate(self.kept):
+                    plain, sensitivity = sums.shares(k, epsilon)
+                    root = np.sqrt(plain * weight + s[:, k] / sensitivity)[:, np.newaxis]
+                    rows = np.column_stack([inputs[:, np.append(columns, True)], lacking[:, k]])
+                    factors[k] = streamed_qr([factors[k], root * rows])
 
+        self._each(add, x)
+        return RowFactors(self.kept, sums.reference, tuple(factors))
 
-def _centred(a: Array, reference: Array) -> Array:
-    """a' − r, where what is no more than rounding of r is 0: a constant input has nothing to say."""
-    centred: Array = a - reference
-    centred[np.abs(centred) <= ROUNDINGS * np.finfo(np.float64).eps * np.abs(reference)] = 0
-    return centred
+    def _each(self, add: Callable[[Checked], None], x: Samples) -> None:
+        """Add each batch; one that fails is named."""
+        batches = batches_of(self.before, x, self.metric, 2 * samples_per_block(self.before))
+        for _ in numbered(map(add, batches)):
+            pass
+
+    def _reference(self, batch: Checked) -> Array:
+        """The mean of the inputs over some samples, exactly where they are constant."""
+        a = forward(self.repaired, batch.x[:: -(-len(batch) // REFERENCE_SAMPLES)]).inputs[-1]
+        return np.asarray(a[0] + (a - a[0]).mean(axis=0))
+
+    def _blocks(self, batch: Checked, reference: Array, in_threads: Map) -> Iterator[_Read]:
+        """A batch in blocks, two at a time."""
+        size = samples_per_block(self.before)
+        for start in range(0, len(batch), 2 * size):
+            pair = batch.rows(slice(start, start + 2 * size))
+            halves = [half for half in (pair.rows(slice(size)), pair.rows(slice(size, None))) if len(half) > 0]
+            read = map if callable(self.metric) else in_threads  # it may not be thread-safe
+            yield from read(partial(self._read, reference), halves)
+
+    def _read(self, reference: Array, block: Checked) -> _Read:
+        """ã (N, n_{l-1} + 1), what z lacks (N, m), the samples' weights (N,) times s (N, m), and these weights."""
+        trace, repaired = forward(self.before, block.x), forward(self.repaired, block.x)
+        c = cotangents(self.metric, trace.outputs, block.y)
+        l = self.repaired.n_layers - 1
+        s = [np.empty(z.shape) for z in trace.preactivations[l:]]
+        upper = Trace(trace.inputs[l:], trace.preactivations[l:], trace.outputs)
+        weighted_sensitivities(self.onwards, upper, c, block.weight, Scratch(0, np.float64), s)
+        inputs = np.column_stack([centred(repaired.inputs[-1], reference), np.ones(len(block))])
+        lacking = forward(self.target, block.x).outputs - repaired.outputs
+        return inputs, lacking, s[0][:, self.neurons], block.weight
 
 
-def _mean_variance(gram: Array) -> float:
-    """The mean variance of the inputs, of whose Gram matrix the last row and column are the bias's."""
-    n = len(gram) - 1
-    if n == 0 or gram[n, n] == 0:
-        return 0.0
-    return max(0.0, float(np.mean(gram.diagonal()[:n] - gram[:n, n] ** 2 / gram[n, n])))
+def _add(inputs: Array, columns: Array, gram: Array, right: Array, share: Array, lacking: Array) -> None:
+    """Add Σ share ã ãᵀ and Σ share ã y of a block to a Gram matrix and its right side."""
+    seen = np.flatnonzero(share)  # a rectifier that is off adds nothing
+    root = np.sqrt(share[seen])
+    rows = inputs.take(columns, axis=1).take(seen, axis=0)
+    rows *= root[:, np.newaxis]
+    gram += rows.T @ rows
+    right += rows.T @ (root * lacking[seen].T).T
 
 
 def _groups(mask: Mask) -> Iterator[list[int]]:
