@@ -241,9 +241,10 @@ def test_rows_from_merged_parts_are_those_of_the_whole(drawn, fraction, n_parts,
 
 
 def test_a_constant_input_has_nothing_to_say_in_merged_parts_either():
-    """Its mean is rounded, in each part otherwise: what is no more than that is 0, whichever part it came from."""
-    x = np.random.default_rng(0).standard_normal((90, 3))
-    x[:, 1] = 0.1
+    """It is constant but for rounding, and its mean is another in each part: no more than rounding is nothing."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((90, 3))
+    x[:, 1] = 0.1 + np.spacing(0.1) * rng.integers(-3, 4, 90)
     mlp, masks = ec.MLP([[[1.0, 1.0, 1.0]]], [[0.0]]), (np.array([[True, True, False]]),)
 
     def over(collect):
