@@ -109,7 +109,8 @@ def tanh(z: Array) -> Array:
 
 def tanh_derivative(z: Array) -> Array:
     """σ'(z) = 4 e^−2|z| / (1 + e^−2|z|)², without the cancellation in 1 − σ² (EC-10.6)."""
-    e = _decay(2 * z)
+    with _checks.overflow_raised_later():  # twice the largest numbers, which decay to 0
+        e = _decay(2 * z)
     return 4 * e / (1 + e) ** 2
 
 

@@ -43,7 +43,8 @@ def test_values_on_the_real_line_are_those_of_complex_arguments(name: str) -> No
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_dtype_is_kept_and_nothing_overflows(name: str, dtype: type) -> None:
     a = ec.ACTIVATIONS[name]
-    z = np.array([-1e4, -100, -20, -1, 0, 1, 20, 100, 1e4], dtype)
+    largest = np.finfo(dtype).max
+    z = np.array([-largest, -1e4, -100, -20, -1, 0, 1, 20, 100, 1e4, largest], dtype)
     before = z.copy()
     with warnings.catch_warnings(), np.errstate(over="raise", invalid="raise", divide="raise"):
         warnings.simplefilter("error")
