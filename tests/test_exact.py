@@ -473,16 +473,27 @@ def test_every_other_way_agrees_on_drawn_networks(problem: tuple[Drawn, str]) ->
     d, metric = problem
     x = samples(d, metric)
     right = exact(d.mlp, x, metric)
-    # loops forms Jᵀ M J, which cancels where all c_rᵀ J are small beside J; the complex step differentiates p
     for way, tolerance in (
         (ec.elimination_compensation, 1e-12),
-        (ec.oracle.complex_step, 1e-11),
-        (ec.oracle.loops, 1e-10),
+        (ec.oracle.complex_step, 1e-11),  # which differentiates p
+        (ec.oracle.loops, 1e-12),
     ):
         error = max(worst(way(d.mlp, x, metric), right))
         assert error < tolerance, (way, error)
     for value, R in zip(ec.criteria.obd(d.mlp, x, metric).importance, right.uncompensated):
         assert float(relative_error(value, R, R).max()) < 1e-12
+
+
+@needs_mpmath
+@pytest.mark.parametrize("metric", ["softmax", "fisher"])
+def test_loops_do_not_see_what_all_logits_have_in_common(metric: str) -> None:
+    """EC-3.9: the entries of J are 2^20 but for parts of about 1, which alone count."""
+    d = make([2, 3, 3], seed=3)
+    first, last = d.mlp.weights
+    mlp = d.mlp.replace([first, np.round(2**20 + 16 * last) / 2**10], [d.mlp.biases[0], d.mlp.biases[1] * 0])
+    loops, right = ec.oracle.loops(mlp, d.x, metric), exact(mlp, d.x, metric)
+    error = float(relative_error(loops.importance[0], right.importance[0], right.uncompensated[0]).max())
+    assert error < 1e-11, error
 
 
 @needs_mpmath

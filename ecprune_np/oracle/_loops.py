@@ -27,7 +27,7 @@ def loops(
     x: Samples,
     metric: Metric = "output",
 ) -> Scores:
-    """EC scores by plain loops: J_i forwards from each neuron, s_i = J_iᵀ M J_i, two-pass moments (EC-9.1).
+    """EC scores by plain loops: J_i forwards from each neuron, s_i = Σ_r (c_rᵀ J_i)², two-pass moments (EC-9.1).
 
     Time O(N · neurons · parameters): for small networks and batches.  float32 is computed in float64.
 
@@ -66,11 +66,10 @@ def loops(
     c = linear_metric(p, outputs)
     sensitivities = [np.zeros_like(z) for z in preactivations]
     for n in range(p.n_samples):
-        matrix = metric_matrix(p, n, outputs[n], None if c is None else c[:, n])
         for l in range(p.mlp.n_layers):
             for i in range(len(p.mlp.biases[l])):
                 jacobian = output_derivative(p.mlp, [d[n] for d in slopes], l, i)
-                sensitivities[l][n, i] = max(jacobian @ matrix @ jacobian, 0)
+                sensitivities[l][n, i] = sensitivity(p, n, outputs[n], None if c is None else c[:, n], jacobian)
     return scores_from_sensitivities(p, inputs, sensitivities)
 
 
@@ -89,25 +88,20 @@ def output_derivative(mlp: MLP, slopes: list[Array], layer: int, i: int) -> Arra
     return change
 
 
-def metric_matrix(p: Problem, n: int, outputs: Array, c: Array | None) -> Array:
-    """M(x), shape (K, K), of sample n, entry by entry."""
+def sensitivity(p: Problem, n: int, outputs: Array, c: Array | None, jacobian: Array) -> Any:
+    """s_i = Jᵀ M J of sample n, as the sum of squares Σ_r (c_rᵀ J)² that it is (EC-3.9)."""
     if c is not None:
-        return np.array(sum(np.outer(c_r, c_r) for c_r in c))
-    K = len(outputs)
+        return sum((c_r @ jacobian) ** 2 for c_r in c)
     if p.metric == "output":
-        return np.eye(K, dtype=p.dtype)
+        return sum(J_k**2 for J_k in jacobian)
     if p.metric in LOSSES:
-        derivative = _loss_derivative(p, n, outputs)
-        return np.outer(derivative, derivative)
-    probability = _probabilities(all_logits(outputs))
-    n_classes = len(probability)  # two for one logit, of which the second one's entries count
-    jacobian = np.zeros((n_classes, n_classes), p.dtype)  # ∂p_k/∂f_m, which is also the Fisher information
-    for k in range(n_classes):
-        for m in range(n_classes):
-            jacobian[k, m] = -probability[k] * probability[m]
-        jacobian[k, k] = probability[k] * _others(probability, k)
-    matrix: Array = jacobian.T @ jacobian if p.metric == "softmax" else jacobian
-    return matrix[-K:, -K:]
+        return (_loss_derivative(p, n, outputs) @ jacobian) ** 2
+    probability, J = _probabilities(all_logits(outputs)), all_logits(jacobian)
+    # (e_r − p)ᵀ J, the change of log p_r; where one logit stands for two classes, the first one's does not move
+    change = [sum(p_m * (J_r - J_m) for p_m, J_m in zip(probability, J)) for J_r in J]
+    if p.metric == "softmax":
+        return sum((p_r * change_r) ** 2 for p_r, change_r in zip(probability, change))
+    return sum(p_r * change_r**2 for p_r, change_r in zip(probability, change))
 
 
 def _loss_derivative(p: Problem, n: int, outputs: Array) -> Array:
