@@ -54,6 +54,7 @@ ORDER = [
     "fine_tuning",
     "loading",
     "criteria.simple",
+    "criteria._distances",
     "criteria.surgeon",
     "criteria",
     "error_analysis.comparison",

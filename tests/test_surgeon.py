@@ -145,6 +145,88 @@ def test_a_weight_that_others_replace_costs_nothing():
         np.testing.assert_allclose(pruned.mlp(x), mlp(x), rtol=1e-12)
 
 
+@pytest.mark.parametrize("batch_size", [None, 5])
+def test_a_common_offset_of_the_inputs_costs_no_digit(batch_size):
+    """EC-6.1: beside the bias, inputs count but for a constant; all here is exact in float64."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(-8, 9, (24, 4)).astype(float)
+    for mlp in (ec.MLP([rng.integers(-8, 9, (3, 4))], [[1.0, 2.0, 3.0]]), networks.make([4, 3, 2], seed=2).mlp):
+        first = np.round(mlp.weights[0] * 16) / 16
+        near = mlp.replace([first, *mlp.weights[1:]], [np.round(mlp.biases[0] * 16) / 16, *mlp.biases[1:]])
+        far = near.replace(near.weights, [near.biases[0] - first.sum(axis=1) * 2.0**27, *near.biases[1:]])
+        for criterion in (ec.criteria.obs, ec.criteria.obc):
+            pair = (criterion(net, a, batch_size=batch_size) for net, a in ((near, x), (far, x + 2.0**27)))
+            for here, there in zip(*(scores.importance for scores in pair)):
+                np.testing.assert_allclose(there, here, rtol=1e-12)
+
+
+def test_what_others_share_does_not_matter():
+    """EC-6.1: the last input is a combination of two others; the first two cost what they cost without it."""
+    x = np.random.default_rng(3).standard_normal((20, 4))
+    more = np.column_stack([x, 0.3 * x[:, 2] + 0.7 * x[:, 3]])
+    for criterion in (ec.criteria.obs, ec.criteria.obc):
+        alone, beside = (criterion(ec.MLP([np.ones((3, a.shape[1]))], [np.zeros(3)]), a) for a in (x, more))
+        assert (beside.importance[0][:, 2:] == 0).all()
+        np.testing.assert_allclose(beside.importance[0][:, :2], alone.importance[0][:, :2], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "x", [np.arange(8.0).reshape(4, 2) ** 2, np.array([[1, 2], [2, 4 + 2.0**-24], [3, 6], [5, 9]])]
+)
+def test_a_stream_may_reuse_its_memory(x):
+    """Also where it is read twice, as the second of these."""
+    mlp, buffer = ec.MLP([[[2.0, 1.0]]], [[0.5]]), np.empty((1, 2))
+
+    def stream():
+        for sample in x:
+            buffer[0] = sample
+            yield buffer
+
+    for criterion in (ec.criteria.obs, ec.criteria.obc):
+        expected = criterion(mlp, x, batch_size=1).importance[0]
+        assert (criterion(mlp, stream()).importance[0] == expected).all() and (expected > 0).all()
+
+
+CASES = {case.name: case for case in ec.conformance.cases()}
+
+
+@pytest.mark.parametrize(
+    ("name", "on_scale", "relative"),
+    [
+        ("width-one-deep", 1e-8, 1e-3),  # nearly dependent: 8 columns that are smooth functions of one number
+        ("one-input", 1e-15, 1e-9),
+        ("offset-1e3", 1e-14, 1e-14),
+        ("offset-1e6", 1e-14, 1e-14),
+        ("offset-1e8", 1e-14, 1e-14),
+        ("offset-1e3-two-layers", 1e-14, 1e-13),
+    ],
+)
+def test_ec_6_1_against_exact_arithmetic(name, on_scale, relative):
+    """On the scale of what nothing compensates, and of the saliency itself; `tests/digits.py` has all cases."""
+    if np.finfo(np.longdouble).eps == np.finfo(float).eps and name == "width-one-deep":
+        pytest.skip("longdouble is no wider than float64 here, and float64 does not tell its columns apart")
+    pytest.importorskip("mpmath", reason="the extra `exact` is not installed")
+    case = CASES[name]
+    right = {criterion: ec.oracle.exact_criterion(criterion, case.mlp, case.x) for criterion in ("obs", "obc")}
+    scale = ec.oracle.exact(case.mlp, case.x).uncompensated
+    for criterion, truth in right.items():
+        found = getattr(ec.criteria, criterion)(case.mlp, case.x)
+        for value, expected, R in zip(found.importance, truth.importance, scale):
+            assert (np.abs(value - expected) <= on_scale * R).all(), (criterion, value, expected)
+            assert (np.abs(value - expected) <= relative * expected).all(), (criterion, value, expected)
+
+
+def test_what_float64_does_not_tell_apart_longdouble_does():
+    """Two columns differ by 2^-30 of their length: their distance squared is 2^-60 of it, exactly."""
+    if np.finfo(np.longdouble).eps == np.finfo(float).eps:
+        pytest.skip("longdouble is no wider than float64 here")
+    tiny = 2.0**-30
+    x = np.array([[1, 1 + tiny], [1, 1 - tiny], [-1, -1 + tiny], [-1, -1 - tiny]])
+    for criterion in (ec.criteria.obs, ec.criteria.obc):
+        found = criterion(ec.MLP([[[1.0, 1.0]]], [[0.0]]), x).importance[0][0]
+        np.testing.assert_allclose(found, [tiny**2 / (1 + tiny**2), tiny**2], rtol=1e-9)
+
+
 def test_criteria_do_not_shift_and_keep_the_dtype():
     drawn = networks.make([3, 4, 2], seed=1, dtype=np.float32)
     for criterion in (ec.criteria.obs, ec.criteria.obc):

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
+import copy
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import cache, partial
+from typing import Any
 
 import numpy as np
 
 from .. import _checks
 from .._types import Array, Mask, Metric
-from ..batch import Samples
-from ..mlp import MLP
+from ..batch import Samples, numbered
+from ..metrics import cotangents
+from ..mlp import MLP, forward, pullback
 from ..pruning.pruned import Pruned
 from ..scores import DEAD, UNDERFLOW, Scores, warn_where_all_are_0
-from ..streaming.rows import Rows, least_squares, streamed_qr, weighted_rows
-
-NULL_COMPONENT = 1e-8  # of a unit vector in a null space: smaller ones are rounding
+from ..streaming.batches import Checked, batches_of, slice_size
+from ..streaming.rows import Rows, least_squares, samples_at_a_time, streamed_qr, weighted_rows
+from ._distances import squared_distances
 
 
 def obs(
@@ -31,7 +35,8 @@ def obs(
     importances: without the surgeon's factor 1/2.  Where H is singular it is the minimum nevertheless, 0 for
     a weight that others can replace.
 
-    For small networks: memory O(P²) and time O(N R P² + P³) for P parameters, in float64 whatever the dtype.
+    For small networks: memory O(P²) beside the samples, time O(N R P² + P³) for P parameters; in float64 whatever the
+    dtype, and once more in longdouble, some fifty times slower, where columns of G are nearly dependent.
 
     Parameters
     ----------
@@ -64,13 +69,17 @@ def obs(
     >>> ec.criteria.obs(mlp, [[1.0, 2.0], [3.0, 6.0], [5.0, 10.0]]).importance[0]
     array([[0., 0.]])
     """
-    weights: list[float] = []
-    factor = streamed_qr(_gradient_rows(weighted_rows(mlp, x, metric, batch_size), weights))
-    squares = np.split(_squared_distances(factor) / sum(weights), _ends(mlp))[::2]
-    shaped = [square.reshape(w.shape) for square, w in zip(squares, mlp.weights)]
+    samples = _samples(mlp, x, metric, batch_size)
+
+    def gradients(dtype: Any) -> Iterator[Array]:
+        return _gradient_rows(_centred(_rows(mlp, samples, metric, dtype)))
+
+    squares = squared_distances(gradients) / _total_weight(samples)
+    parts = np.split(squares, _ends(mlp))[::2]
+    shaped = [part.reshape(w.shape) for part, w in zip(parts, mlp.weights)]
     scores = _scores(mlp, shaped)
-    heard = [bool(column.any()) for column in np.split(factor.T, _ends(mlp))[1::2]]  # of the biases
-    warn_where_all_are_0(mlp, scores.importance, partial(_why_all_are_0, mlp, shaped, heard))
+    rows = partial(_rows, mlp, samples, metric, np.float64)
+    warn_where_all_are_0(mlp, scores.importance, partial(_why_all_are_0, mlp, shaped, rows))
     return scores
 
 
@@ -84,7 +93,8 @@ def obc(
     """w_ij² / [H_i⁻¹]_jj with H_i = E[s_i ã ãᵀ], ã = (a, 1): a row and its bias compensate (EC-6.3).
 
     `obs` with the Hessian's blocks of one neuron each; Frantar and Alistarh (2022) take s_i = 1 and no bias.
-    Memory O(n_in²), time O(N R n_out n_in²), in float64 whatever the dtype.
+    Memory O(n_in²) beside the samples, time O(N R n_out n_in²); in float64 whatever the dtype, and once more in
+    longdouble where inputs are nearly dependent.
 
     Parameters
     ----------
@@ -117,15 +127,21 @@ def obc(
     >>> ec.criteria.obc(mlp, [[1.0, 0.0, 5.0], [1.0, 2.0, 5.0], [3.0, 1.0, 5.0]]).importance[0].round(3)
     array([[3.556, 0.667, 0.   ]])
     """
-    rows = list(weighted_rows(mlp, x, metric, batch_size))
-    total = sum(batch.weight.sum() for batch in rows)
-    squares = [np.zeros(w.shape) for w in mlp.weights]
+    samples = _samples(mlp, x, metric, batch_size)
+
+    @cache  # of all neurons
+    def rows(dtype: Any) -> list[Rows]:
+        return list(_centred(_rows(mlp, samples, metric, dtype)))
+
+    def of_neuron(l: int, i: int, dtype: Any) -> Iterator[Array]:
+        return _row_rows(rows(dtype), l, i)
+
+    squares = [np.zeros(w.shape, np.longdouble) for w in mlp.weights]
     for l, w in enumerate(mlp.weights):
         for i in range(len(w)):
-            squares[l][i] = _squared_distances(streamed_qr(_row_rows(rows, l, i)))[:-1] / total
+            squares[l][i] = squared_distances(partial(of_neuron, l, i))[:-1] / _total_weight(samples)
     scores = _scores(mlp, squares)
-    heard = [any(batch.derivatives[l].any() for batch in rows) for l in range(mlp.n_layers)]
-    warn_where_all_are_0(mlp, scores.importance, partial(_why_all_are_0, mlp, squares, heard))
+    warn_where_all_are_0(mlp, scores.importance, partial(_why_all_are_0, mlp, squares, partial(rows, np.float64)))
     return scores
 
 
@@ -178,7 +194,7 @@ def obs_update(
     """
     _checks.instance("mlp", mlp, MLP)
     masks = _checks.boolean_masks(masks, mlp.shapes)
-    factor = streamed_qr(_gradient_rows(weighted_rows(mlp, x, metric, batch_size), []))
+    factor = streamed_qr(_gradient_rows(weighted_rows(mlp, x, metric, batch_size)))
     kept = _interleaved(masks, [np.ones(b.shape, bool) for b in mlp.biases])
     theta = _interleaved(mlp.weights, mlp.biases).astype(np.float64)
     updated = _updated(factor, theta, kept)
@@ -245,10 +261,47 @@ def obc_update(
     return Pruned(mlp.replace(weights, biases), masks)
 
 
-def _gradient_rows(rows: Iterable[Rows], weights: list[float]) -> Iterator[Array]:
-    """√weight_n c_rᵀ ∂f/∂θ, a row for each cotangent and sample, θ as (W^1, b^1, W^2, ...); the weights' sums."""
+def _samples(mlp: MLP, x: Samples, metric: Metric, batch_size: int | None) -> list[Checked]:
+    """All batches, which may have to be read twice; copies, for a stream may reuse its memory."""
+    _checks.instance("mlp", mlp, MLP)
+    batches = batches_of(mlp, x, metric, slice_size(x, batch_size, samples_at_a_time(mlp)))
+    return [copy.deepcopy(batch) for batch in numbered(batches)]
+
+
+def _total_weight(samples: list[Checked]) -> float:
+    return sum(float(batch.weight.sum(dtype=np.float64)) for batch in samples)
+
+
+def _rows(mlp: MLP, samples: list[Checked], metric: Metric, dtype: Any) -> Iterator[Rows]:
+    """`weighted_rows` in any dtype; a callable metric sees outputs in float64."""
+    network = mlp.astype(dtype)
+
+    def of(batch: Checked) -> Rows:
+        trace = forward(network, batch.x.astype(dtype))
+        y = None if batch.y is None else batch.y.astype(dtype)
+        outputs = trace.outputs.astype(np.float64) if callable(metric) else trace.outputs
+        c = cotangents(metric, outputs, y) * np.sqrt(batch.weight.astype(dtype))[:, np.newaxis]
+        return Rows(trace, pullback(network, trace, c), batch.weight)
+
+    return numbered(map(of, samples))
+
+
+def _centred(rows: Iterable[Rows]) -> Iterator[Rows]:
+    """The same, with what each layer receives less its mean over the first batch.
+
+    Beside its bias a weight is as far from what the other parameters do: J_i (a_j − r) for J_i a_j has changed by
+    a multiple of J_i.
+    """
+    references: list[Array] = []
     for trace, derivatives, weight in rows:
-        weights.append(float(weight.sum()))
+        references = references or [a[0] + (a - a[0]).mean(axis=0) for a in trace.inputs]
+        inputs = tuple(a - reference for a, reference in zip(trace.inputs, references))
+        yield Rows(replace(trace, inputs=inputs), derivatives, weight)
+
+
+def _gradient_rows(rows: Iterable[Rows]) -> Iterator[Array]:
+    """√weight_n c_rᵀ ∂f/∂θ, a row for each cotangent and sample, θ as (W^1, b^1, W^2, ...)."""
+    for trace, derivatives, _ in rows:
         for r in range(len(derivatives[0])):
             blocks: list[Array] = []
             for g, a in zip(derivatives, trace.inputs):
@@ -262,23 +315,6 @@ def _row_rows(rows: Sequence[Rows], l: int, i: int) -> Iterator[Array]:
         a = trace.inputs[l]
         root = np.sqrt(np.sum(derivatives[l][..., i] ** 2, axis=0))[:, np.newaxis]
         yield np.concatenate([root * a, root], axis=1)
-
-
-def _squared_distances(factor: Array) -> Array:
-    """1/[H⁻¹]_qq, H = RᵀR: the squared distance of each column of R from the span of all others.
-
-    With R = U S Vᵀ it is 1/Σ_k (V_qk/s_k)², and 0 where a null vector of R has a component q: the others can
-    replace that column.  The columns are scaled to unit length first, so that units do not matter.
-    """
-    length = np.linalg.norm(factor, axis=0)
-    unit = factor / np.where(length > 0, length, 1)
-    _, s, Vt = np.linalg.svd(unit)
-    s = np.append(s, np.zeros(len(Vt) - len(s)))
-    alive = s > len(Vt) * np.finfo(np.float64).eps * s[0]
-    in_null_space = np.linalg.norm(Vt[~alive], axis=0) > NULL_COMPONENT
-    inverse = np.sum((Vt[alive] / s[alive, np.newaxis]) ** 2, axis=0)
-    squares: Array = np.divide(length**2, inverse, out=np.zeros(len(length)), where=~in_null_space & (inverse > 0))
-    return squares
 
 
 def _updated(factor: Array, theta: Array, kept: Array) -> Array:
@@ -295,9 +331,9 @@ def _scores(mlp: MLP, squares: Sequence[Array]) -> Scores:
     return Scores(importance)
 
 
-def _why_all_are_0(mlp: MLP, squares: Sequence[Array], heard: Sequence[bool], l: int) -> str | None:
+def _why_all_are_0(mlp: MLP, squares: Sequence[Array], rows: Callable[[], Iterable[Rows]], l: int) -> str | None:
     """Why a layer's importances are 0, unless that is right: of weights that others can replace."""
-    if not heard[l]:
+    if not any(batch.derivatives[l].any() for batch in rows()):
         return DEAD
     return UNDERFLOW if ((mlp.weights[l] != 0) & (squares[l] > 0)).any() else None
 
