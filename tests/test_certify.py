@@ -1,4 +1,4 @@
-"""Certified digits against the truth from extended-precision loops (EC-7.5, EC-9.5), and gelu in longdouble."""
+"""Certified digits of scores against extended-precision loops (EC-7.11, EC-7.12, EC-9.5), and gelu in longdouble."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import ecprune_np as ec
-from ecprune_np.error_analysis import _certify
 from ecprune_np.oracle import certify
 
 has_longdouble = pytest.mark.skipif(
@@ -107,13 +106,93 @@ def test_cotangents_of_a_callable_count_as_exact():
     assert all(m.all() for m in found.trusted())
 
 
-def test_without_a_wider_format_it_says_so(monkeypatch):
-    drawn = networks.make([4, 3], seed=1)
-    with pytest.raises(ValueError, match="mlp: expected a dtype that this platform has a wider one for"):
-        certify(drawn.mlp.astype(np.longdouble), drawn.x)
-    monkeypatch.setattr(np, "longdouble", np.float64)
-    with pytest.raises(ValueError, match="mlp: expected a dtype that this platform has a wider one for, got float64"):
-        certify(drawn.mlp, drawn.x)
+def test_without_a_wider_format_the_bound_is_all_that_is_known(monkeypatch):
+    """EC-7.12: longdouble's own digits, and float64's on a platform whose longdouble is no wider."""
+    drawn = networks.make([4, 5, 3], "tanh", seed=1)
+    found = certify(drawn.mlp.astype(np.longdouble), drawn.x)
+    wide, narrow = certify(drawn.mlp, drawn.x), None
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "longdouble", np.float64)
+        narrow = certify(drawn.mlp, drawn.x)
+    for certificate in (found, narrow):
+        for name in ("importance", "bias_shift"):
+            pairs = zip(getattr(certificate, f"{name}_digits"), getattr(certificate, f"{name}_bound"))
+            assert all((digits == bound).all() for digits, bound in pairs)
+    for l in range(2):
+        assert (narrow.importance_bound[l] > 12).all()
+        if np.finfo(np.longdouble).eps < np.finfo(float).eps:
+            assert (found.importance_bound[l] > 15).all()
+            assert (narrow.importance_bound[l] < wide.importance_bound[l]).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("metric", ["output", "mse", lambda f: np.ones((1, *f.shape))])
+def test_what_is_claimed_may_come_from_anywhere(metric, dtype):
+    """EC-7.12: an error of a tenth leaves a digit, a millionth six, and none is found that was not made."""
+    drawn = networks.make([4, 5, 3], "softplus", seed=1, dtype=dtype)
+    x = networks.batch(drawn, metric)
+    scores = ec.elimination_compensation(drawn.mlp, x, metric)
+    for size, digits in ((0.1, 1), (1e-3, 3), (-1e-6, 6)):
+        if digits < 6 or dtype == np.float64:
+            wrong = ec.Scores([i * (1 + size) for i in scores.importance], [d * (1 - size) for d in scores.bias_shift])
+            found = certify(drawn.mlp, x, metric, scores=wrong)
+            for bound in (*found.importance_bound, *found.bias_shift_bound, *found.importance_digits):
+                assert (np.abs(bound - digits) < 0.1).all(), bound
+    apart = certify(drawn.mlp, x, metric, scores=ec.elimination_compensation(drawn.mlp, x, metric, batch_size=3))
+    assert all(m.all() for m in apart.guaranteed(4))
+
+
+@pytest.mark.parametrize("metric", ["output", "mse"])
+def test_other_units_of_the_output_change_no_digit_of_hidden_layers(metric):
+    """The last layer times a power of two, of which nothing is rounded."""
+    unit = 2.0**-20
+    for activation in ("relu", "gelu", "tanh"):
+        drawn = networks.make([4, 5, 4, 3], activation, seed=2)
+        weights, biases = drawn.mlp.weights, drawn.mlp.biases
+        small = drawn.mlp.replace([*weights[:-1], weights[-1] * unit], [*biases[:-1], biases[-1] * unit])
+        x = networks.batch(drawn, metric)
+        scaled = x if x.y is None else replace(x, y=x.y * unit)
+        pair = certify(drawn.mlp, x, metric), certify(small, scaled, metric)
+        for name in ("importance_bound", "bias_shift_bound"):
+            for l in range(2):
+                here, there = (getattr(found, name)[l] for found in pair)
+                assert (np.abs(here - there) < 0.02).all(), (name, l, here - there)
+
+
+def test_a_unit_that_is_constant_or_seen_once_loses_nothing():
+    """EC-7.11: a constant input is what its mean is, whatever it is; so is one that only one sample counts for."""
+    rng = np.random.default_rng(0)
+    constant = ec.MLP([[[0, 0], [0.3, 0.7]], [[1.1, 0.9]]], [[0.3, 0.1], [0.2]], "sigmoid", "sigmoid")
+    x = rng.standard_normal((9, 2))
+    one, same = x[:1], np.repeat(x[:1], 5, axis=0)
+    once = ec.Batch(x, sample_weight=np.eye(9)[3])
+    for samples in (x, one, same, once):
+        found = certify(constant, samples)
+        assert found.importance_bound[1][0, 0] == 17 and (found.bias_shift_bound[1] > 14).all()
+        assert samples is x or all((digits == 17).all() for digits in found.importance_bound)
+    seen_once = ec.MLP([[[1.0]], [[0.7]], [[0.3]]], [[0.1], [-0.5], [0.0]], ["tanh", "relu"])
+    assert certify(seen_once, [[-1.0], [0.2], [3.0]]).importance_bound[1].item() == 17
+
+
+def test_kinks_of_exact_numbers_are_decided():
+    """0.1 + 0.2 − 0.3 is not 0, nor is it what float64 makes of it: on which side of the kink is it?"""
+    for bias in (-0.3, -(0.1 + 0.2), -0.30000000000000004):
+        mlp = ec.MLP([[[1.0, 1.0]], [[1.0]]], [[bias], [0.0]], "relu")
+        found = certify(mlp, [[0.1, 0.2], [1.0, 1.0]])
+        truth = ec.oracle.exact(mlp, [[0.1, 0.2], [1.0, 1.0]])
+        scores = ec.elimination_compensation(mlp, [[0.1, 0.2], [1.0, 1.0]])
+        right = true_digits(scores.bias_shift[0], truth.bias_shift[0])
+        assert (found.bias_shift_bound[0] <= right + 1e-6).all() and (found.bias_shift_bound[0] > right - 3).all()
+    undecided = ec.MLP([[[1.0]], [[1.0]], [[1.0]]], [[0.0], [-np.tanh(0.5)], [0.0]], ["tanh", "relu"])
+    assert certify(undecided, [[0.5], [1.0]]).bias_shift_bound[0].item() < 0.5
+
+
+def test_a_shift_that_underflow_has_taken_has_no_digit():
+    """EC-4.2: p = e^−800 weighs nothing in float64, and yet the mean that it weighs is there."""
+    mlp = ec.MLP([[[1.0], [0.0]]], [[0.0, 0.0]])
+    with pytest.warns(UserWarning, match="all importances are 0"):
+        found = certify(mlp, [[800.0], [801.0]], "softmax")
+    assert found.bias_shift_bound[0][0, 0] == 0 and found.bias_shift_digits[0][0, 0] == 0
 
 
 def test_bad_input_is_named():
@@ -122,19 +201,10 @@ def test_bad_input_is_named():
         certify(drawn.mlp, drawn.x[:, :2])
     with pytest.raises(TypeError, match="mlp: expected MLP"):
         certify(None, drawn.x)
-
-
-@pytest.mark.parametrize("activation", networks.ACTIVATIONS)
-def test_the_constants_of_the_bound_hold(activation):
-    """max|σ'| and max|σ''| on a fine grid."""
-    z = np.linspace(-12, 12, 480001)
-    z = z[np.abs(z) > 1e-9] if activation in ("relu", "leaky_relu") else z
-    slope = ec.ACTIVATIONS[activation].derivative(z)
-    largest, curvature = _certify.LIPSCHITZ[activation]
-    assert np.abs(slope).max() <= largest
-    same_side = np.sign(z[1:]) == np.sign(z[:-1])
-    steepest = np.abs(np.diff(slope) / np.diff(z))[same_side].max()
-    assert steepest <= curvature * (1 + 1e-9) + 1e-12
+    with pytest.raises(TypeError, match="scores: expected Scores"):
+        certify(drawn.mlp, drawn.x, scores=drawn.x)
+    with pytest.raises(ValueError, match=r"scores\.importance: expected 1 layers, got 2"):
+        certify(drawn.mlp, drawn.x, scores=ec.Scores([np.ones((3, 4)), np.ones((2, 3))]))
 
 
 # erfc to 25 digits, from its series in exact rational arithmetic and from its integral below

@@ -47,6 +47,8 @@ OBJECTS: list[Any] = [
     RowSums(PRUNED.masks[2], np.zeros(5), np.eye(6), np.zeros((6, 2)), (np.eye(2),) * 2, (np.zeros(2),) * 2),
     RowFactors(PRUNED.masks[2], np.zeros(5), (np.eye(3),) * 2),
     ec.oracle.certify(D.mlp.astype(np.float32), D.x),
+    ec.oracle.certify_pruned(PRUNED, D.mlp, D.x, "independent"),
+    ec.oracle.certify_refit(PRUNED, D.mlp, D.x),
     ec.linearization_error(D.mlp, BATCH, SCORES, n_weights=3),
     ERRORS,
     ERRORS.removed(0.5),

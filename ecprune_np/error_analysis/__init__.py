@@ -1,7 +1,10 @@
 """How right the numbers are: compared, certified, and beside what first order leaves out (EC-7, EC-8).
 
 comparison       how far two sets of scores are apart, on the scale of what their formulas cannot avoid
-certify          how many digits are right, in `_certify`: a public function of `ecprune_np.oracle`
+certify          how many digits are right, of scores, in `_certify`; of compensations, in `_certify_pruned`; and what
+                 gradient a search has left, in `_certify_refit`: public functions of `ecprune_np.oracle`
+                 (`_balls`: numbers with bounds of their errors; `_bounded`: a network's passes in them;
+                 `_least_squares`: solutions enclosed)
 linearization    the true change beside the predicted one
 jackknife        what other samples would change
 """

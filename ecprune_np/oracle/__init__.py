@@ -11,12 +11,16 @@
 
 Beside them, with the fast path's own arithmetic:
 
-    certify               how many digits are right: a Certificate, from a wider_format
+    certify               how many digits of the scores are right: a Certificate, from a wider_format
+    certify_pruned        of a compensation's biases and weights: a PrunedCertificate
+    certify_refit         what gradient a search for biases has left: a RefitCertificate
     refit_biases          the best biases for given masks
     true_change           what a pruning has really changed
 """
 
 from ..error_analysis._certify import Certificate, certify, wider_format
+from ..error_analysis._certify_pruned import PrunedCertificate, certify_pruned
+from ..error_analysis._certify_refit import RefitCertificate, certify_refit
 from ..pruning.refit import refit_biases, true_change
 from ._complex_step import complex_step
 from ._exact import ExactScores, exact
@@ -30,7 +34,11 @@ __all__ = [
     "EstimatedScores",
     "ExactScores",
     "NonlinearScores",
+    "PrunedCertificate",
+    "RefitCertificate",
     "certify",
+    "certify_pruned",
+    "certify_refit",
     "complex_step",
     "exact",
     "exact_criterion",
