@@ -15,7 +15,7 @@ from networks import ACTIVATIONS
 from ecprune_np.error_analysis import _bounded
 from ecprune_np.error_analysis._balls import Ball, joined
 
-few = settings(max_examples=40, deadline=None, derandomize=True)
+few = settings(max_examples=15, deadline=None, derandomize=True)
 DTYPES = [np.float32, np.float64, np.longdouble]
 SLACK = Fraction(1_000_001, 1_000_000)
 

@@ -49,6 +49,7 @@ OBJECTS: list[Any] = [
     ec.oracle.certify(D.mlp.astype(np.float32), D.x),
     ec.oracle.certify_pruned(PRUNED, D.mlp, D.x, "independent"),
     ec.oracle.certify_refit(PRUNED, D.mlp, D.x),
+    ec.oracle.certify_nonlinear(SCORES, D.mlp, D.x[:2]),
     ec.linearization_error(D.mlp, BATCH, SCORES, n_weights=3),
     ERRORS,
     ERRORS.removed(0.5),

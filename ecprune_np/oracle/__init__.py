@@ -13,12 +13,14 @@ Beside them, with the fast path's own arithmetic:
 
     certify               how many digits of the scores are right: a Certificate, from a wider_format
     certify_pruned        of a compensation's biases and weights: a PrunedCertificate
+    certify_nonlinear     of the true minimum: a NonlinearCertificate, with a floor of its own
     certify_refit         what gradient a search for biases has left: a RefitCertificate
     refit_biases          the best biases for given masks
     true_change           what a pruning has really changed
 """
 
 from ..error_analysis._certify import Certificate, certify, wider_format
+from ..error_analysis._certify_nonlinear import NonlinearCertificate, certify_nonlinear
 from ..error_analysis._certify_pruned import PrunedCertificate, certify_pruned
 from ..error_analysis._certify_refit import RefitCertificate, certify_refit
 from ..pruning.refit import refit_biases, true_change
@@ -33,10 +35,12 @@ __all__ = [
     "Certificate",
     "EstimatedScores",
     "ExactScores",
+    "NonlinearCertificate",
     "NonlinearScores",
     "PrunedCertificate",
     "RefitCertificate",
     "certify",
+    "certify_nonlinear",
     "certify_pruned",
     "certify_refit",
     "complex_step",
