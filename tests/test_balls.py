@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from networks import ACTIVATIONS
 
 from ecprune_np.error_analysis import _bounded
-from ecprune_np.error_analysis._balls import Ball, joined
+from ecprune_np.error_analysis._balls import Ball, gamma, joined
 
 few = settings(max_examples=15, deadline=None, derandomize=True)
 DTYPES = [np.float32, np.float64, np.longdouble]
@@ -123,8 +123,22 @@ def test_what_is_exactly_zero_stays_so(dtype: Any) -> None:
 def test_what_underflows_is_not_zero(dtype: Any) -> None:
     """Though its value is 0."""
     tiny = Ball.exact(np.full((1, 1), np.finfo(dtype).tiny))
-    for result in (tiny * tiny, tiny @ tiny, tiny.squared(), Ball.exact(np.full(1, -1e5, dtype)).exp()):
+    apart = Ball.exact(np.array([[np.finfo(dtype).tiny, 0], [0, 2]], dtype))  # beside what is large
+    for result in (
+        tiny * tiny,
+        tiny @ tiny,
+        (apart @ apart)[0, 0],
+        tiny.squared(),
+        Ball.exact(np.full(1, -1e5, dtype)).exp(),
+    ):
         assert result.value.item() == 0 < result.error.item() <= 2 * np.finfo(dtype).smallest_subnormal
+
+
+def test_n_roundings() -> None:
+    """γ_n = n u / (1 − n u), which is above n u."""
+    for dtype in DTYPES:
+        u = np.finfo(dtype).eps / 2
+        assert gamma(5, np.ones(1, dtype)) == 5 * u / (1 - 5 * u) > 5 * u
 
 
 def test_exponentials_and_limits() -> None:

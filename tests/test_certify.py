@@ -183,8 +183,11 @@ def test_kinks_of_exact_numbers_are_decided():
         scores = ec.elimination_compensation(mlp, [[0.1, 0.2], [1.0, 1.0]])
         right = true_digits(scores.bias_shift[0], truth.bias_shift[0])
         assert (found.bias_shift_bound[0] <= right + 1e-6).all() and (found.bias_shift_bound[0] > right - 3).all()
-    undecided = ec.MLP([[[1.0]], [[1.0]], [[1.0]]], [[0.0], [-np.tanh(0.5)], [0.0]], ["tanh", "relu"])
-    assert certify(undecided, [[0.5], [1.0]]).bias_shift_bound[0].item() < 0.5
+    on_it = ec.MLP([[[1.0]], [[1.0]]], [[-0.5], [0.0]], "relu")
+    assert all((digits > 15).all() for digits in certify(on_it, [[0.5], [1.0], [3.0]]).bias_shift_bound)
+    # two equal units: behind an activation nothing is exact
+    undecided = ec.MLP([[[1.0], [1.0]], [[1.0, -1.0]], [[1.0]]], [[0.3, 0.3], [0.0], [0.0]], ["tanh", "relu"])
+    assert certify(undecided, [[0.5], [1.0]]).bias_shift_bound[1].max() == 0
 
 
 def test_a_shift_that_underflow_has_taken_has_no_digit():

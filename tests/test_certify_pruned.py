@@ -106,6 +106,19 @@ def test_joint_shifts_of_a_callable_metric_and_of_more_biases_than_rows() -> Non
         assert np.median(found) < 1, (metric, found)
 
 
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("n_outputs", [1, 2, 3])
+def test_regular_problems_keep_nearly_all_their_digits(n_outputs: int, metric: str) -> None:
+    """EC-7.13: more samples than biases; of logits the common shift is the only one that counts for nothing."""
+    d = make([3, 4, n_outputs], "elu", n_samples=30, seed=n_outputs)
+    for compensation in ("joint", "row"):
+        scores = ec.elimination_compensation(d.mlp, batch(d, metric), metric)
+        pruned = ec.prune(d.mlp, scores, 0.5, compensation=compensation, x=batch(d, metric), metric=metric)
+        found = certify_pruned(pruned, d.mlp, batch(d, metric), compensation, metric)
+        for digits in (*found.bias_bound, *found.weight_bound):
+            assert (digits > 12).all(), (compensation, digits)
+
+
 @pytest.mark.parametrize("compensation", ["independent", "joint", "row"])
 def test_what_is_wrong_is_found(compensation: Any) -> None:
     """EC-7.13: an error of a thousandth of a bias leaves three digits of it, one of a weight three of that."""
@@ -159,6 +172,7 @@ def test_what_may_be_singular_is_unknown() -> None:
             assert np.isinf(minimum(columns, right[: len(columns)], near).x.error).all()
             assert np.isinf(shortest(columns.T, right[:2]).error).all() or len(columns) == 1
     assert minimum(Ball.exact(A[:, :0]), right, near[:0]).x.shape == (0,)
+    assert np.isfinite(minimum(Ball.exact(A[1:]), right[1:], near).x.error).all()  # as many rows as columns
 
 
 # --- the gradient that a search leaves

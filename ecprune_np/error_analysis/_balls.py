@@ -55,9 +55,6 @@ class Ball:
         rounding = np.where(self.is_zero() | other.is_zero(), 0, _u(value) * np.abs(value))
         return _known(value, self.error + other.error + rounding)
 
-    def __radd__(self, other: Array | int) -> Ball:
-        return self + other
-
     def __sub__(self, other: Ball | Array | int) -> Ball:
         return self + -ball(other)
 

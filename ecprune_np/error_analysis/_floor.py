@@ -13,7 +13,6 @@ from ._removals import Removals
 
 ENOUGH = 1e-10  # of the least change that is known: a floor so close below it is not raised further
 STRETCHES = 24  # of δ in powers of 4, to where the change is known to rise, or is not known
-HALVINGS = 60
 BOXES = 512  # of a weight at a time
 
 
@@ -132,7 +131,7 @@ def _halved(removals: Removals, most: Array, least: Array, ends: list[Array]) ->
     """The least floor of all boxes between the ends, and the least change that was seen at a centre."""
     most, least = most.copy(), least.copy()
     j, low, high = _boxes(ends)
-    for _ in range(HALVINGS):
+    while len(j) > 0:
         half = (high - low) / 2
         centre = low + half
         half = half + 4 * np.spacing(np.maximum(np.abs(low), np.abs(high)))
@@ -140,15 +139,12 @@ def _halved(removals: Removals, most: Array, least: Array, ends: list[Array]) ->
         here = around.floor_within(half)
         np.minimum.at(most, j, around.at_most)
         crowded = np.bincount(j, minlength=len(most))[j] > BOXES
-        hopeless = around.E_1 * half <= around.E_0  # where rounding is what keeps the floor down
+        # where rounding is what keeps the floor down, or floats are
+        hopeless = (around.E_1 * half <= around.E_0) | (half <= 16 * np.spacing(1 + np.abs(centre)))
         open_ = ~(here >= (1 - ENOUGH) * most[j]) & ~crowded & ~hopeless
         np.minimum.at(least, j[~open_], here[~open_])
-        j, low, centre, high, here = (array[open_] for array in (j, low, centre, high, here))
-        if len(j) == 0:
-            break
+        j, low, centre, high = (array[open_] for array in (j, low, centre, high))
         j, low, high = np.tile(j, 2), np.concatenate([low, centre]), np.concatenate([centre, high])
-    else:
-        np.minimum.at(least, j, np.tile(here, 2))
     return np.minimum(least, most), most
 
 
