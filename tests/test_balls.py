@@ -131,7 +131,7 @@ def test_what_underflows_is_not_zero(dtype: Any) -> None:
         tiny.squared(),
         Ball.exact(np.full(1, -1e5, dtype)).exp(),
     ):
-        assert result.value.item() == 0 < result.error.item() <= 2 * np.finfo(dtype).smallest_subnormal
+        assert result.value.item() == 0 < result.error.item() <= 4 * np.finfo(dtype).smallest_subnormal
 
 
 def test_n_roundings() -> None:

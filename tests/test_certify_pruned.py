@@ -35,7 +35,7 @@ def true_digits(value: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def gaps(mlp: ec.MLP, x: Any, compensation: Any, sparsity: float, metric: Any = "output", target: Any = None) -> Any:
-    """True digits less certified ones, which are never more."""
+    """True digits less certified ones, which are never more; of the shifts, or of a row's weights and biases."""
     pytest.importorskip("mpmath", reason="the extra `exact` is not installed")
     scores = ec.elimination_compensation(mlp, x, metric)
     more = {} if target is None else {"target": target}
@@ -63,7 +63,10 @@ def gaps(mlp: ec.MLP, x: Any, compensation: Any, sparsity: float, metric: Any = 
         pairs += zip(found.shift_bound, map(true_digits, moved, shifts))
     for bound, true in pairs:
         assert (bound <= true + 1e-6).all(), (compensation, bound, true)
-    return np.concatenate([(true - bound).ravel() for bound, true in pairs])
+    if compensation != "row":
+        return np.concatenate([true - bound for bound, true in pairs[-mlp.n_layers :]])
+    kept = [*pruned.masks, *(np.ones(b.shape, bool) for b in biases)]
+    return np.concatenate([(true - bound)[mask] for (bound, true), mask in zip(pairs, kept)])
 
 
 @pytest.mark.parametrize("compensation", ["independent", "joint", "row"])

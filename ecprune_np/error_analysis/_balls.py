@@ -84,12 +84,14 @@ class Ball:
         other = ball(other)
         value = self.value @ other.value
         a, b = np.abs(self.value), np.abs(other.value)
-        error = gamma(self.shape[-1] + 1, value) * _product(a, b) + _lost(a, b)
-        if other.error.any():
-            error = error + _product(a, other.error)
-        if self.error.any():
-            error = error + _product(self.error, b + other.error)
-        return _known(value, error)
+        relative = gamma(self.shape[-1] + 1, value)
+        if not other.error.any():
+            error = (relative * a + self.error) @ b
+        elif not self.error.any():
+            error = a @ (relative * b + other.error)
+        else:
+            error = a @ other.error + (relative * a + self.error) @ (b + other.error)
+        return _known(value, error + 4 * _lost(self, other))
 
     def __rmatmul__(self, other: Array | int) -> Ball:
         return ball(other) @ self
@@ -178,15 +180,11 @@ def _quotient(a: Array, b: Array) -> Array:
     return quotient
 
 
-def _product(a: Array, b: Array) -> Array:
-    """a @ b of sizes, and what of it may have been lost to underflow."""
-    product: Array = a @ b + _lost(a, b)
-    return product
-
-
-def _lost(a: Array, b: Array) -> Any:
-    """What a product of sizes may lose to underflow: nothing, mostly."""
-    smallest = [np.min(sizes, where=sizes > 0, initial=np.inf) for sizes in (a, b)]
-    if smallest[0] * smallest[1] >= np.finfo(a.dtype).tiny:
+def _lost(a: Ball, b: Ball) -> Any:
+    """What a product of matrices, or one of their errors, may lose to underflow: nothing, mostly."""
+    parts = (a.value, a.error, b.value, b.error)
+    smallest = [np.min(np.abs(part), where=part != 0, initial=np.inf) for part in parts]
+    info = np.finfo(a.value.dtype)
+    if min(smallest[:2]) * min(smallest[2:]) * info.eps >= info.tiny:
         return 0
-    return ((a > 0).astype(a.dtype) @ (b > 0).astype(a.dtype)) * np.finfo(a.dtype).smallest_subnormal
+    return (~a.is_zero()).astype(info.dtype) @ (~b.is_zero()).astype(info.dtype) * info.smallest_subnormal

@@ -239,7 +239,7 @@ def bounded_moments(s: Ball, a: Ball, constant: Array) -> tuple[Ball, Ball]:
     m = np.where(constant, start, m)
     d = a - m
     d = Ball(np.where(constant, 0, d.value), np.where(constant, 0, d.error))  # one number: let m be that
-    first, second = (s[:, np.newaxis] * d).sum(axis=0), (s[:, np.newaxis] * d.squared()).sum(axis=0)
+    first, second = s @ d, s @ d.squared()
     offset = first / S
     mean = offset + m
     error = np.where(constant, a.error[np.argmax(s.value)], 0) + (mean.error if S.least() > 0 else np.inf)
