@@ -13,8 +13,7 @@ from .._types import Array, Metric
 from ..batch import Samples, gathered
 from ..metrics import metric_targets
 from ..mlp import MLP
-from ..pruning.pruned import Pruned
-from ..pruning.refit import same_architecture
+from ..pruning.pruned import Pruned, same_architecture
 from ._balls import Ball, joined
 from ._bounded import bounded_forward, bounded_pullback
 from ._certify import SLACK, widely_passed
