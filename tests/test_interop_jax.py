@@ -114,35 +114,60 @@ def flax() -> Any:
     return pytest.importorskip("flax", reason="Flax is in the extra `peers`")
 
 
-@pytest.mark.parametrize("kind", ["dict", "bfloat16"])
-def test_what_apply_computes_is_the_network(flax: Any, kind: str) -> None:
+def dense_layers(flax: Any, layers: list[Layer], dtype: str) -> tuple[Any, dict[str, Any]]:
+    """A Sequential of Dense layers and activations, and its parameters."""
     import jax
 
-    linen, numpy = flax.linen, jax.numpy
-    dtype = "bfloat16" if kind == "bfloat16" else "float32"
-    layers = [
-        linen.Dense(5, dtype=dtype, param_dtype=dtype),
-        linen.relu,
-        linen.Dense(3, dtype=dtype, param_dtype=dtype),
-    ]
-    module = linen.Sequential(layers)
-    params = module.init(jax.random.key(0), numpy.ones((1, 4)))
-    params = flax.core.freeze(params) if kind == "bfloat16" else params
-    mlp = from_flax(params, "relu")
+    linen, numpy, known, parts, params = flax.linen, jax.numpy, functions(), [], {}
+    for layer in layers:
+        arrays = {"kernel": layer.weight.T} | ({} if layer.bias is None else {"bias": layer.bias})
+        params[f"layers_{len(parts)}"] = {name: numpy.asarray(array, dtype) for name, array in arrays.items()}
+        parts.append(linen.Dense(len(layer.weight), layer.bias is not None, dtype=dtype, param_dtype=dtype))
+        parts.append(known[layer.activation])
+    return linen.Sequential(parts), {"params": params}
+
+
+@settings(max_examples=5)
+@given(
+    architectures(sorted(ec.ACTIVATIONS)),
+    st.sampled_from(["float32", "float32", "float16", "bfloat16"]),
+    st.booleans(),
+)
+def test_a_flax_network_is_read_pruned_and_written(flax: Any, layers: list[Layer], dtype: str, frozen: bool) -> None:
+    import jax
+
+    module, params = dense_layers(flax, layers, dtype)
+    params = flax.core.freeze(params) if frozen else params
+    *hidden, last = [layer.activation for layer in layers]
+    mlp = from_flax(params, hidden or None, last)
     x = samples(mlp)
     assert_computes(module.apply(params, x), mlp, x, dtype)
     pruned = pruned_of(mlp)
+    biases = [b if layer.bias is not None else 0 * b for b, layer in zip(pruned.mlp.biases, layers)]
+    pruned = ec.Pruned(pruned.mlp.replace(pruned.mlp.weights, biases), pruned.masks)
     written, masks = to_flax(pruned, params, masks=True)
-    assert_computes(module.apply(written, x), pruned.mlp, x, dtype)
+    for _ in range(2):
+        assert_computes(module.apply(written, x), pruned.mlp, x, dtype)
     structures = [jax.tree.structure(tree) for tree in (params, written, masks)]
     assert structures[0] == structures[1] == structures[2]
     assert {leaf.dtype.name for leaf in jax.tree.leaves((written, masks))} == {dtype}
 
+
+def test_masks_keep_what_was_removed_at_zero(flax: Any) -> None:
+    import jax
+
+    layers = [Layer(np.ones((5, 4)), np.zeros(5), "relu", ()), Layer(np.ones((3, 5)), np.zeros(3), "identity", ())]
+    module, params = dense_layers(flax, layers, "float32")
+    pruned = pruned_of(from_flax(params, "relu"))
+    written, masks = to_flax(pruned, params, masks=True)
+
     def loss(params: Any) -> Any:
-        return (module.apply(params, x) ** 2).mean()
+        return (module.apply(params, samples(pruned.mlp)) ** 2).mean()
 
     steps = jax.tree.map(lambda gradient, mask: 0.1 * gradient * mask, jax.grad(loss)(written), masks)
-    assert_zero_where_removed(from_flax(jax.tree.map(numpy.subtract, written, steps), "relu"), pruned)
+    trained = from_flax(jax.tree.map(jax.numpy.subtract, written, steps), "relu")
+    assert_zero_where_removed(trained, pruned)
+    assert any((a != b).any() for a, b in zip(trained.weights, pruned.mlp.weights))
 
 
 def test_the_state_of_a_module_is_read_and_written() -> None:
