@@ -144,7 +144,8 @@ def number(name: str, value: Any, minimum: float, maximum: float) -> float:
 def instance(name: str, value: Any, kind: type) -> None:
     """Raise unless `value` is a `kind`."""
     if not isinstance(value, kind):
-        raise TypeError(f"{name}: expected {kind.__name__}, got {type(value).__name__}")
+        inside = "; hand over its mlp, and its masks where there are any" if hasattr(value, "masks") else ""
+        raise TypeError(f"{name}: expected {kind.__name__}, got {type(value).__name__}{inside}")
 
 
 def function(name: str, value: Any) -> None:

@@ -157,3 +157,14 @@ def test_a_file_of_a_pruned_network_keeps_every_dtype(dtype, tmp_path):
     assert loaded.mlp.dtype == dtype
     for got, expected in zip(loaded.mlp.weights, pruned.mlp.weights):
         np.testing.assert_array_equal(got, expected)
+
+
+def test_a_pruned_network_in_the_place_of_one_is_told_what_to_hand_over():
+    start = half()
+    for call in (
+        lambda: ec.prune(start, ec.criteria.magnitude(start.mlp), 0.7),
+        lambda: ec.collect_moments(start, DRAWN.x),
+        lambda: ec.forward(start, DRAWN.x),
+    ):
+        with pytest.raises(TypeError, match=r"^mlp: expected MLP, got Pruned; hand over its mlp, and its masks where"):
+            call()
