@@ -195,6 +195,7 @@ STATES: list[tuple[Any, str]] = [
     ({f"{name}.weight": w(3, 3) for name in "abcdefg"}, "the order of 'a', .* is not known"),
     ({"policy.weight": w(2, 4), "value.weight": w(1, 4)}, "'policy' and 'value' may be side by side; if each"),
     ({"net.0.weight": w(8, 4), "actor.weight": w(8, 8), "critic.weight": w(1, 8)}, "'actor' and 'critic' may be side"),
+    ({"net.0.weight": w(8, 4), "mu.0.weight": w(8, 8), "log_std.0.weight": w(1, 8)}, "'mu' and 'log_std' may be"),
     ({f"ffn.w{k}.weight": w(*s) for k, s in ((1, (8, 4)), (2, (4, 8)), (3, (8, 4)))}, "'w1' and 'w2' and 'w3' may be"),
     ({"one.weight": w(2, 4), "other.weight": w(1, 4)}, "'one' has 2 outputs, 'other' 4 inputs"),
     ({"0.weight": w(3, 4), "0.bias": w(4)}, r"'0.bias' has shape \(4,\); expected \(3,\)"),

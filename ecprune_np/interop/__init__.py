@@ -1,7 +1,8 @@
 """Networks from and to other frameworks, each of which is imported where an object of it is handed in.
 
 What comes in computes here what it computed there, or a ValueError or TypeError names what stands in the way; what
-goes out computes there what the network computes.  A softmax at the end is left out: outputs here are the logits.
+goes out computes there what the network computes.  A softmax at the end is left out, and that is said in a warning
+(of scikit-learn's classifiers it is what `predict_proba` adds): outputs here are the logits.
 
 from_layers         a list of (W, b)
 from_torch          a PyTorch module, or a state dict

@@ -58,7 +58,7 @@ def _one_network(argument: str, shapes: Mapping[str, tuple[int, int]]) -> None:
 
 def _one_path(argument: str, shapes: Mapping[str, tuple[int, int]]) -> None:
     """Raise where names say that layers are side by side, whatever their shapes would allow."""
-    last = {path.rpartition(".")[2]: shape for path, shape in shapes.items()}
+    last = {re.sub(r"(\.\d+)+$", "", path).rpartition(".")[2]: shape for path, shape in shapes.items()}
     aside = [name for name in last if re.fullmatch(HEAD, name)]
     if {"w1", "w2", "w3"} == set(last) and last["w1"] == last["w3"] == last["w2"][::-1]:  # w2 (σ(w1 a) · w3 a)
         aside = sorted(last)

@@ -24,7 +24,8 @@ def to_torch(network: Pruned | MLP, module: Any, masks: bool = False) -> Any:
     The copy keeps dtype, device, mode and what else the module has.  What would undo the pruning at the next forward
     pass goes: weight norm and other parametrisations of a weight are removed, batch norms that the network has in its
     weights become Identity; masks of `torch.nn.utils.prune` stay and become the network's.  A Linear without bias gets
-    one where the network's is not zero.  A compiled or wrapped module comes back plain.  Gradients are cleared.
+    one where the network's is not zero.  A compiled or wrapped module comes back plain.  Gradients are cleared.  In a
+    state dict `weight` takes the place of a weight norm, which the module that loads it then must not have.
 
     Training moves what was removed, unless it is masked: for each Linear
     `torch.nn.utils.prune.custom_from_mask(linear, "weight", mask)` keeps it at zero.
