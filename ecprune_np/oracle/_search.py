@@ -102,9 +102,12 @@ def search(task: Task, start: tuple[Array, Array], guess: Array) -> Found:
 
 
 def _settled_at_once(task: Task, best: Points, homes: Intervals) -> Mask:
-    """Those homes that the bounds settle which hold in all that remains, if the best δ is there too."""
+    """Those homes that the bounds settle which hold in all that remains, if the best δ is there too.
+
+    κ bounds h'' from any point to any other; λ is of the cells' centres, so that there must be no kink.
+    """
     remaining = task.remaining
-    there = (remaining.low <= best.shift) & (best.shift <= remaining.high)
+    there = (remaining.low <= best.shift) & (best.shift <= remaining.high) & (remaining.kink == 0)
     lines = Lines(best, remaining.kink, remaining.curvature)
     settled: Mask = (there | (homes.half == 0)) & lines.settled(homes.half, best.value, task.noise)
     return settled
