@@ -68,6 +68,11 @@ ONCE: dict[str, Callable[[Any, Any], list[Any]]] = {  # functions (x, metric) th
     "oracle.finite_differences": lambda x, m: score_arrays(ec.oracle.finite_differences(MLP, x, m)),
     "oracle.nonlinear": lambda x, m: score_arrays(ec.oracle.nonlinear(MLP, x, m)),
     "oracle.certify": lambda x, m: list(ec.oracle.certify(MLP.astype(np.float32), x, m).importance_bound),
+    "oracle.certify_pruned": lambda x, m: list(ec.oracle.certify_pruned(PRUNED, MLP, x, "joint", m).shift_bound),
+    "oracle.certify_refit": lambda x, m: list(ec.oracle.certify_refit(PRUNED, MLP, x, m).gradient),
+    "oracle.certify_nonlinear": lambda x, m: list(
+        ec.oracle.certify_nonlinear(ec.Scores([np.zeros(s) for s in MLP.shapes]), MLP, x, m).floor
+    ),
     "oracle.true_change": lambda x, m: [ec.oracle.true_change(PRUNED.mlp, MLP, x, m)],
 }
 AGAIN: dict[str, Callable[[Any, Any], list[Any]]] = {  # those that read it more than once

@@ -149,7 +149,13 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
         ec.oracle.nonlinear,
         {"mlp": MLP, "x": X, "metric": "output", "max_steps": 3, "memory": 2**16, "progress": None},
     ),
-    "oracle.certify": (ec.oracle.certify, {"mlp": MLP, "x": X, "metric": "softmax"}),
+    "oracle.certify": (ec.oracle.certify, {"mlp": MLP, "x": X, "metric": "softmax", "scores": SCORES}),
+    "oracle.certify_pruned": (
+        ec.oracle.certify_pruned,
+        {"pruned": PRUNED, "mlp": MLP, "x": X, "compensation": "row", "metric": "output", "target": MLP},
+    ),
+    "oracle.certify_nonlinear": (ec.oracle.certify_nonlinear, {"scores": SCORES, "mlp": MLP, "x": X, "metric": "mse"}),
+    "oracle.certify_refit": (ec.oracle.certify_refit, {"pruned": PRUNED, "mlp": MLP, "x": X, "metric": "output"}),
     "oracle.refit_biases": (ec.oracle.refit_biases, {"pruned": PRUNED, "mlp": MLP, "x": X, "metric": "output"}),
     "oracle.true_change": (
         ec.oracle.true_change,

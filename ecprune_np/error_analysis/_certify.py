@@ -13,7 +13,8 @@ from .._types import Array, Masks, Metric
 from ..batch import Batch, Samples, gathered
 from ..metrics import cotangents, metric_targets
 from ..mlp import MLP
-from ..scores import Scores, elimination_compensation
+from ..scores import Scores, compensated
+from ..streaming.collect import collect_moments
 from ._balls import Ball, joined
 from ._bounded import BoundedPass, bounded_moments, bounded_pass
 
@@ -116,7 +117,7 @@ def certify(mlp: MLP, x: Samples, metric: Metric = "output", *, scores: Scores |
     _checks.instance("mlp", mlp, MLP)
     batch = gathered(x, mlp.sizes[0], mlp.dtype, metric_targets(mlp, metric))
     if scores is None:
-        scores = elimination_compensation(mlp, batch, metric, batch_size=len(batch.x))
+        scores = compensated(mlp, collect_moments(mlp, batch, metric, batch_size=len(batch.x)))
     _checks.instance("scores", scores, Scores)
     claims = [
         _checks.per_layer(f"scores.{name}", getattr(scores, name), mlp.shapes) for name in ("importance", "bias_shift")
