@@ -297,7 +297,7 @@ def test_the_error_of_the_variance_is_within_its_bound(seed, n, offset):
 
 @given(SEEDS, st.integers(1, 4), st.sampled_from([0.0, 1.0, 1e4, 1e8]), st.sampled_from([0.0, 1e-6, 1.0, 1e6]))
 def test_the_error_of_a_merge_is_within_its_bound(seed, n, offset, apart):
-    """EC-7.99, EC-7.4, EC-7.5: the parts' own errors, that of Δ, and four roundings of each term."""
+    """EC-7.17, EC-7.4, EC-7.5: the parts' own errors, that of Δ, and four roundings of each term."""
     rng = np.random.default_rng(seed)
     neuron = ec.MLP([[[1]]], [[0]])  # s = 1
     a = [offset + k * apart + rng.standard_normal((n, 1)) for k in (0, 1)]

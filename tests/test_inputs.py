@@ -85,7 +85,7 @@ def test_safetensors_need_an_activation_where_they_name_none() -> None:
     assert same(read_network(Path("theirs.safetensors"), "tanh").mlp, D.mlp)
     with pytest.raises(ValueError, match=r"^activation: theirs.safetensors does not name one; expected one of"):
         read_network(Path("theirs.safetensors"))
-    with pytest.raises(ValueError, match=r"^activation: "):
+    with pytest.raises(ValueError, match=r"^theirs.safetensors: activation: expected one of"):
         read_network(Path("theirs.safetensors"), "swish")
 
 

@@ -111,6 +111,23 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
         ec.prune_iteratively,
         {"mlp": MLP, "x": X, "sparsity": 0.5, "steps": 2, "metric": "output", "scope": "global", "batch_size": 5},
     ),
+    "prune_and_train": (
+        ec.prune_and_train,
+        {
+            "mlp": MLP,
+            "x": ec.Batch(X, y=Y),
+            "sparsity": 0.5,
+            "loss": "mse",
+            "steps": 1,
+            "epochs": 1,
+            "metric": "output",
+            "scope": "layer",
+            "compensation": "guarded",
+            "target": MLP,
+            "callback": None,
+        },
+    ),
+    "pruned.summary": (PRUNED.summary, {"dense": MLP, "x": ec.Batch(X, y=Y)}),
     "sparsity_schedule": (ec.sparsity_schedule, {"sparsity": 0.5, "steps": 3, "start": 0.1}),
     "Pruned": (ec.Pruned, {"mlp": MLP, "masks": PRUNED.masks}),
     "joint_shifts": (
@@ -204,7 +221,7 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "interop.from_onnx": (ec.interop.from_onnx, {"model": None}),
 }
 RESULTS = {  # of functions, as the scores of oracles are
-    *("BatchError", "Gradient", "LinearizationError", "Moments", "RemovedSet", "StandardErrors", "Trace"),
+    *("BatchError", "Gradient", "LinearizationError", "Moments", "RemovedSet", "StandardErrors", "Summary", "Trace"),
 }
 
 
@@ -214,7 +231,8 @@ def test_no_public_function_is_missing():
     }
     public |= {name for name in ec.__all__ if callable(getattr(ec, name))} - RESULTS
     called = {name.partition(",")[0].removesuffix("()") for name in CALLS}
-    of_oracles = {f"oracle.{name}" for name in ("Certificate", "EstimatedScores", "ExactScores", "NonlinearScores")}
+    scores = {f"oracle.{name}Scores" for name in ("Estimated", "Exact", "Nonlinear")}
+    of_oracles = scores | {f"oracle.{name}Certificate" for name in ("", "Nonlinear", "Pruned", "Refit")}
     assert public - called - of_oracles == {"criteria.elimination_compensation", "data.Dataset"}  # the same; no checks
 
 

@@ -19,7 +19,7 @@ Ask = Callable[[Case], Outcome]
 Progress = Callable[[int, int, float], None]
 
 
-class Interrupted(Exception):
+class Interrupted(KeyboardInterrupt):
     """Ctrl-C, with the results so far."""
 
     def __init__(self, results: Sequence[Result]) -> None:

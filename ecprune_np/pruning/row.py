@@ -140,7 +140,7 @@ class _Rows:
                 of_inputs = partial(_add, inputs)
                 list(in_threads(of_inputs, columns, grams, rights, [weight, *s.T], [lacking, *lacking.T]))
 
-        with side_by_side(EVENLY) as in_threads, _checks.overflow_raised_later():
+        with side_by_side(EVENLY) as in_threads:
             self._each(add, x)
         squares = np.concatenate([gram.diagonal() for gram in grams])
         _checks.no_overflow("rows", [*self.repaired.biases[:-1], squares])
@@ -199,9 +199,10 @@ def _add(inputs: Array, columns: Array, gram: Array, right: Array, share: Array,
     seen = np.flatnonzero(share)  # a rectifier that is off adds nothing
     root = np.sqrt(share[seen])
     rows = inputs.take(columns, axis=1).take(seen, axis=0)
-    rows *= root[:, np.newaxis]
-    gram += rows.T @ rows
-    right += rows.T @ (root * lacking[seen].T).T
+    with _checks.overflow_raised_later():  # in this thread
+        rows *= root[:, np.newaxis]
+        gram += rows.T @ rows
+        right += rows.T @ (root * lacking[seen].T).T
 
 
 def _groups(mask: Mask) -> Iterator[list[int]]:

@@ -232,7 +232,7 @@ FAMILIES: list[Wrong] = [
     Wrong("every third", samples(lambda x: x[::3]), says="samples|formula"),
     Wrong("last batch of 64", samples(lambda x: x[(len(x) - 1) // 64 * 64 :]), "last-batch-only-64"),
     Wrong("batch of 48", samples(lambda x: x[(len(x) - 1) // 48 * 48 :]), says="batch|samples"),
-    Wrong("no biases", arguments(lambda w, b, s, x: (w, [0 * v for v in b], s, x)), "biases-left-out"),
+    Wrong("biases times zero", arguments(lambda w, b, s, x: (w, [0 * v for v in b], s, x)), "biases-left-out"),
     Wrong("first bias", arguments(lambda w, b, s, x: (w, [0 * b[0], *b[1:]], s, x)), says="bias"),
     Wrong("biases doubled", arguments(lambda w, b, s, x: (w, [2 * v for v in b], s, x)), says="forward pass"),
     Wrong("standardised", arguments(lambda w, b, s, x: (w, b, s, x - x.mean(0))), "inputs-centred"),

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-from scipy.special import expit
 
 from ..._types import Array
 from ...activations import ACTIVATIONS
@@ -98,7 +97,7 @@ SLOPES: tuple[tuple[str, str, str, Function], ...] = (
      lambda z: tanh(z) * (1 - tanh(z))),
     ("softplus", "softplus-slope-second", "The derivative of softplus is taken for its second one, σ (1 − σ).",
      lambda z: sigmoid(z) * (1 - sigmoid(z))),
-    ("softplus", "softplus-slope-sign", "The derivative of softplus is taken for sigmoid(−z).", lambda z: expit(-z)),
+    ("softplus", "softplus-slope-sign", "The derivative of softplus is taken for sigmoid(−z).", lambda z: sigmoid(-z)),
     ("sin", "sin-slope-minus-sin", "The derivative of sin is taken for sin.", np.sin),
     ("silu", "silu-slope-sigmoid", "The derivative of silu is taken for sigmoid(z): its z σ'(z) is missing.", sigmoid),
     ("silu", "silu-slope-second-term", "The derivative of silu is taken for z σ'(z): its sigmoid(z) is missing.",
@@ -109,7 +108,7 @@ SLOPES: tuple[tuple[str, str, str, Function], ...] = (
      lambda z: ACTIVATIONS["gelu"].derivative(z) - z * np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)),
     ("gelu", "gelu-slope-itself", "The derivative of gelu is taken for gelu itself.", gelu),
     ("gelu", "gelu-slope-by-sigmoid", "The derivative of gelu is that of z sigmoid(1.702 z).",
-     lambda z: expit(1.702 * z) + 1.702 * z * expit(1.702 * z) * expit(-1.702 * z)),
+     lambda z: sigmoid(1.702 * z) + 1.702 * z * sigmoid(1.702 * z) * sigmoid(-1.702 * z)),
     ("gelu", "gelu-slope-without-root", "The derivative of gelu has z φ(z) without 1/√(2π).",
      lambda z: ACTIVATIONS["gelu"].derivative(z) + z * np.exp(-(z**2) / 2) * (1 - 1 / np.sqrt(2 * np.pi))),
 )  # fmt: skip

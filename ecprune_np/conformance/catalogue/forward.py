@@ -6,10 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-from scipy.special import erf, expit
 
 from ..._types import Array
-from ...activations import ACTIVATIONS, Activation
+from ...activations import ACTIVATIONS, Activation, _normal_distribution, sigmoid
 from ._mistake import Mistake
 from ._parts import EQUATION, Parts, again
 
@@ -49,13 +48,13 @@ def _elu(alpha: float, scale: float = 1.0) -> tuple[Function, Function]:
 
 
 def _softplus(beta: float) -> tuple[Function, Function]:
-    return lambda z: np.logaddexp(0, beta * z) / beta, lambda z: expit(beta * z)
+    return lambda z: np.logaddexp(0, beta * z) / beta, lambda z: sigmoid(beta * z)
 
 
 def _swish(beta: float) -> tuple[Function, Function]:
     return (
-        lambda z: z * expit(beta * z),
-        lambda z: expit(beta * z) + beta * z * expit(beta * z) * expit(-beta * z),
+        lambda z: z * sigmoid(beta * z),
+        lambda z: sigmoid(beta * z) + beta * z * sigmoid(beta * z) * sigmoid(-beta * z),
     )
 
 
@@ -90,9 +89,9 @@ CONSTANTS: tuple[tuple[str, str, str, Function, Function], ...] = (
     ("gelu", "gelu-by-tanh", "gelu is its tanh approximation, not z Φ(z) with erf.", _gelu_by_tanh,
      _gelu_by_tanh_slope),
     ("gelu", "gelu-by-sigmoid", "gelu is z sigmoid(1.702 z), not z Φ(z) with erf.", *_swish(1.702)),
-    ("gelu", "gelu-without-root", "gelu has erf(z), not erf(z/√2).", lambda z: z * (1 + erf(z)) / 2,
-     lambda z: (1 + erf(z)) / 2 + z * np.exp(-(z**2)) / np.sqrt(np.pi)),
-    ("gelu", "gelu-without-its-z", "gelu is Φ(z), without the factor z.", lambda z: (1 + erf(z / np.sqrt(2))) / 2,
+    ("gelu", "gelu-without-root", "gelu has erf(z), not erf(z/√2).", lambda z: z * _normal_distribution(np.sqrt(2) * z),
+     lambda z: _normal_distribution(np.sqrt(2) * z) + z * np.exp(-(z**2)) / np.sqrt(np.pi)),
+    ("gelu", "gelu-without-its-z", "gelu is Φ(z), without the factor z.", _normal_distribution,
      lambda z: np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)),
     ("gelu", "gelu-without-half", "gelu lacks its factor 1/2.", *_scaled(ACTIVATIONS["gelu"], 1.0, 2.0)),
     *(

@@ -36,8 +36,8 @@ def diagnose(results: Sequence[Result]) -> list[Finding]:
     right, wrong = [a for a in answers if not a.wrong], [a for a in answers if a.wrong]
     found, left = _predicted(right, wrong)
     loose = _loose(right, [a for a in wrong if a in left], len(wrong))
-    explanations = _in_order([*found, *loose], wrong)
-    findings = [_counted(e, wrong) for e in explanations]
+    explanations = [*found, *loose]
+    findings = sorted((_counted(e, wrong) for e in explanations), key=_order)
     open_ones = set(wrong).difference(*(e.explained for e in explanations))
     if wrong and len(open_ones) >= PLAUSIBLE * len(wrong):
         open_finding = unknown(right, [a for a in wrong if a in open_ones], wrong)
@@ -88,15 +88,10 @@ def _loose(right: Sequence[Answer], left: list[Answer], n_wrong: int) -> list[Ex
     return found
 
 
-def _in_order(explanations: list[Explanation], wrong: Sequence[Answer]) -> list[Explanation]:
-    """What explains the most comes first; what predicts values before what does not, unless that is very little."""
-    total = max(1, len(wrong))
-
-    def order(e: Explanation) -> tuple[bool, float]:
-        much = len(e.explained) / total
-        return not (e.finding.exact and much >= 4 * PLAUSIBLE), -much
-
-    return sorted(explanations, key=order)
+def _order(finding: Finding) -> tuple[bool, float]:
+    """What explains the most cases comes first; what predicts most of them exactly before what does not."""
+    much = finding.explained / max(1, finding.wrong)
+    return not (finding.exact and much > 0.5), -much
 
 
 def _counted(e: Explanation, wrong: Sequence[Answer]) -> Finding:
