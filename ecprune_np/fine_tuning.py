@@ -13,7 +13,7 @@ from .losses import check_loss, class_logits, softmax, targets
 from .mlp import MLP
 from .pruning import Pruned, prune_iteratively
 from .pruning.iterative import Criterion
-from .pruning.one_shot import AIM_AT_TARGET
+from .pruning.one_shot import AIM_AT_TARGET, check_compensation
 from .pruning.pruned import same_architecture
 from .training import train
 
@@ -91,6 +91,7 @@ def prune_and_train(
     if target is not None:
         same_architecture("target", target, given)
     batch = gathered_as_given(repeatable(x), given.sizes[0], given.dtype)
+    check_compensation(compensation)
     aimed_at = compensation in AIM_AT_TARGET
     if not aimed_at and batch.y is not None:
         _checks.without_effect(target=(target, f"beside targets y, with compensation {compensation!r}"))
