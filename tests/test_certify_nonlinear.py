@@ -14,6 +14,7 @@ from scipy.optimize import minimize_scalar
 import ecprune_np as ec
 from ecprune_np.error_analysis import _removals
 from ecprune_np.error_analysis._balls import Ball
+from ecprune_np.error_analysis._floor import Quadratic
 from ecprune_np.metrics import cotangents
 from ecprune_np.oracle import certify_nonlinear
 
@@ -166,6 +167,52 @@ def test_a_sine_behind_a_unit_without_bounds_has_no_end() -> None:
     found = certify_nonlinear(scores, mlp, [[1.0], [2.0]])
     assert np.isfinite(found.reach[0]).all() and np.isinf(found.reach[1]).all()
     assert str(found) == repr(found)
+
+
+@given(st.integers(0, 10**6), st.floats(0, 2), st.floats(0, 2), st.sampled_from([0.0, 1e-3, 0.3]))
+@settings(few, max_examples=100)
+def test_ec_7_16_a_boxs_floor_is_the_least_that_its_line_allows(seed: int, e_0: float, e_1: float, half: float) -> None:
+    """√(A + 2 B s + C s²) − E_0 − E_1 ∣s∣ on a box, and to infinity on either side, by trying many s."""
+    rng = np.random.default_rng(seed)
+    h, d = (np.array([1.0, 0.1])[:, np.newaxis, np.newaxis] * rng.standard_normal((2, 1, 5)) for _ in range(2))
+    d = d * rng.choice([0, 1, 1, 3])
+    p = Ball.exact(rng.dirichlet(np.ones(5)))
+    errors = [np.full_like(h, e * rng.choice([0, 0.1, 1])) for e in (e_0, e_1)]
+    line = Quadratic.of(Ball(h, errors[0]), Ball(d, errors[1]), p)
+
+    def root(s: np.ndarray) -> np.ndarray:
+        moved = np.sqrt(((h + d * s) ** 2).sum(axis=0) @ p.value)
+        return moved - line.E_0 - line.E_1 * np.abs(s)
+
+    assert (
+        np.sqrt(line.at_most) >= np.sqrt(line.A) + line.E_0 and line.at_most <= (root(0 * half) + 2 * line.E_0) ** 2 * 2
+    )
+    s = np.linspace(-half, half, 2001)
+    least = max(min(root(t).item() for t in s), 0) ** 2
+    within = line.floor_within(np.array([half])).item()
+    assert within <= least * (1 + 1e-9) + 1e-15  # and no lower than with the whole error at once
+    assert np.sqrt(within) >= np.sqrt(least) - line.E_1.item() * half - 1e-6
+    for sign in (-1, 1):
+        far = sign * np.concatenate([[0], np.geomspace(1e-4, 1e6, 4000)])
+        beyond, least = line.floor_beyond(sign).item(), max(min(root(t).item() for t in far), 0) ** 2
+        assert beyond <= least * (1 + 1e-9) + 1e-15, (beyond, least)
+        if line.E_1 == 0:
+            assert beyond >= least * (1 - 1e-4) - 1e-9, (beyond, least)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_what_is_beyond_is_no_more_than_it_must_be(name: Any) -> None:
+    """Where σ and σ' run to finite limits, their ranges are those between here and there."""
+    sigma, z = ec.ACTIVATIONS[name], np.array([3.0, 5.0, 9.0])
+    for sign in (-1, 1):
+        here = sign * z
+        with np.errstate(invalid="ignore"):
+            found = _removals.beyond(name, Ball.exact(here), np.full_like(z, sign))
+        ways = np.array([here + sign * far for far in (*np.linspace(0, 40, 400), 1e5)])
+        for ball, values in zip(found, (sigma.value(ways), sigma.derivative(ways))):
+            spread = np.ptp(values, axis=0)
+            if name != "sin" and (np.abs(values[-1]) < 2).all():
+                assert (ball.error <= spread / 2 * (1 + 1e-6) + 1e-12).all(), (sign, ball, spread)
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
