@@ -192,3 +192,18 @@ def test_a_check_that_fails_exits_with_1(monkeypatch: pytest.MonkeyPatch, capsys
     assert main(["equations", "--check"]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert "EC-3.4: there is no" in lines[0] and max(map(len, lines)) <= 80
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `head`: standard output is let go, so that Python does not complain at its end."""
+    let_go: list[tuple[int, int]] = []
+
+    def broken(options: object) -> int:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(equations, "run", broken)
+    monkeypatch.setattr(os, "dup2", lambda new, old: let_go.append((new, old)))
+    with open(os.devnull, "w") as numbered:  # unlike pytest's own
+        monkeypatch.setattr(sys, "stdout", numbered)
+        assert main(["equations"]) == 141
+    assert len(let_go) == 1

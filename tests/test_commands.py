@@ -377,6 +377,7 @@ def test_it_is_saved_for_other_programs_too(run: Callable[..., str]) -> None:
         (["--fine-tune", -1], "--fine-tune: expected at least 0, got -1"),
         (["--out", "p.pt"], "--out: expected a file that ends in .npz or .safetensors, got p.pt"),
         (["--aim", "values.npz"], "--aim: expected a network with sizes and activations"),
+        (["--aim", "missing.npz"], ".*missing.npz: no such file"),
     ],
 )
 def test_bad_options_of_prune_are_named(refused: Callable[..., str], options: list[Any], message: str) -> None:

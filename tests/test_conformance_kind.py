@@ -14,10 +14,12 @@ from implementations.right import noisy_and_rude
 from test_conformance_cli import command, module  # noqa: F401
 
 from ecprune_np import conformance
-from ecprune_np.conformance import _suite
+from ecprune_np.conformance import _suite, _worker
 from ecprune_np.conformance._cli import INTERRUPTED
 from ecprune_np.conformance._suite import Interrupted, run_suite, show_progress
 from ecprune_np.conformance._verdict import run
+from ecprune_np.conformance._worker import load
+from ecprune_np.conformance.diagnosis._estimates import tidy
 
 CASES = conformance.cases()
 
@@ -238,3 +240,40 @@ def test_ctrl_c_shows_the_report_so_far(capsys, module):  # noqa: F811
     shown = " ".join(capsys.readouterr().out.split())
     assert "note: interrupted after 1 of 89 cases" in shown and "(1 of 1 cases pass)" in shown
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_file_is_a_module_too(tmp_path, monkeypatch):
+    """And its folder is searched for what it imports."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "beside.py").write_text("answer = 42", encoding="utf-8")
+    (tmp_path / "own_file.py").write_text(
+        "from beside import answer\ndef candidate(*a): return answer", encoding="utf-8"
+    )
+    assert load(f"{tmp_path / 'own_file.py'}:candidate")() == 42
+    for name in ("beside", "own_file"):
+        sys.modules.pop(name)
+
+
+def test_the_worker_leaves_ctrl_c_to_its_parent_and_prints_to_stderr(monkeypatch):
+    done = []
+    monkeypatch.setattr(signal, "signal", lambda *arguments: done.append(arguments))
+    monkeypatch.setattr(os, "dup2", lambda *arguments: done.append(arguments))
+    monkeypatch.setattr(_worker, "serve", lambda *arguments: done.append(arguments))
+    _worker._live("connection", "a:b")
+    assert done == [(signal.SIGINT, signal.SIG_IGN), (2, 1), ("connection", "a:b")]
+
+
+def test_a_number_is_told_as_it_was_meant():
+    """With one to three digits, or as a power of two."""
+    assert [tidy(v) for v in (0.0200000001, 2.0**-23 * (1 + 1e-9), 0.123456)] == [0.02, 2.0**-23, 0.123456]
+
+
+def test_an_answer_of_another_shape_the_second_time_is_another():
+    seen = []
+
+    def shrinking(weights, biases, activation, x):
+        importance, shift = numpy_float64(weights, biases, activation, x)
+        seen.append(x.tobytes())
+        return ([a[:1] for a in importance] if seen.count(x.tobytes()) > 1 else importance), shift
+
+    assert conformance.check(shrinking).verdict == "does not conform"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import os
 import pickle
 from pathlib import Path
@@ -13,7 +14,7 @@ from hypothesis import given
 from networks import Drawn, make, networks
 
 import ecprune_np as ec
-from ecprune_np._files import replacing, save_arrays, save_json
+from ecprune_np._files import load_array, replacing, save_arrays, save_json
 from ecprune_np.data import load_dataset, load_digits, load_mnist, read_idx
 
 MNIST = Path(os.environ.get("ECPRUNE_MNIST", Path(__file__).parents[2] / "shared" / "data" / "mnist"))
@@ -193,6 +194,25 @@ def test_a_damaged_idx_file_is_named(tmp_path: Path, data: bytes, message: str) 
     (tmp_path / "f").write_bytes(data)
     with pytest.raises(ValueError, match=message):
         read_idx(tmp_path / "f")
+
+
+def test_mnist_is_read_from_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes over 255, a row an image, compressed or not; the checksums are those of what is there."""
+    images = np.arange(2 * 784, dtype=np.uint8).reshape(2, 28, 28)
+    contents = {"images-idx3": images, "labels-idx1": np.array([3, 7], np.uint8)}
+    files = {f"{part}-{kind}-ubyte": idx(array) for part in ("train", "t10k") for kind, array in contents.items()}
+    monkeypatch.setattr("ecprune_np.data.MD5", {name: hashlib.md5(text).hexdigest() for name, text in files.items()})
+    for name, text in files.items():
+        packed = name.startswith("train")
+        (tmp_path / (name + ".gz" * packed)).write_bytes(gzip.compress(text) if packed else text)
+    data = load_mnist(tmp_path)
+    assert (data.x_train == images.reshape(2, 784) / 255).all() and (data.x_test == data.x_train).all()
+    assert data.y_train.tolist() == data.y_test.tolist() == [3, 7]
+
+
+def test_a_folder_in_the_place_of_an_array_is_the_systems_error(tmp_path: Path) -> None:
+    with pytest.raises(OSError):
+        load_array(tmp_path)
 
 
 def test_missing_or_false_mnist_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
