@@ -96,7 +96,10 @@ def kinds(of: type) -> Iterator[type]:
 def test_every_kind_of_object_is_among_these() -> None:
     for module in pkgutil.walk_packages(ec.__path__, "ecprune_np."):
         if not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
+            try:
+                importlib.import_module(module.name)
+            except ModuleNotFoundError as error:  # of the book, whose libraries are in an extra
+                assert "book" in module.name and not str(error.name).startswith("ecprune_np"), error
     missing = set(kinds(Frozen)) - {type(given) for given in OBJECTS}
     assert not missing, missing
 
