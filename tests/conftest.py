@@ -1,4 +1,7 @@
-"""Hypothesis profiles: `ci` is deterministic and short; HYPOTHESIS_PROFILE=long draws ten times as many."""
+"""Hypothesis profiles: `ci` is deterministic; HYPOTHESIS_PROFILE=long draws ten times as many, `again` a fifth.
+
+`again` is for a second run in one go, with every framework there.
+"""
 
 from __future__ import annotations
 
@@ -9,5 +12,6 @@ from hypothesis import HealthCheck, settings
 settings.register_profile(
     "ci", max_examples=150, derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
+settings.register_profile("again", settings.get_profile("ci"), max_examples=30)
 settings.register_profile("long", settings.get_profile("ci"), max_examples=1500, derandomize=False)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
