@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .. import _checks
-from .._files import kind_of, load_array, load_arrays, naming
+from .._files import Contents, kind_of, load_array, load_arrays, naming
 from .._text import WIDTH
 from .._types import ActivationName, Array, LossName
 from ..activations import ACTIVATIONS
@@ -338,7 +338,8 @@ def _npz(file: Path, activation: Any) -> MLP | Pruned:
     arrays = load_arrays(file)
     if "activation" in arrays:
         _without_activation(file, activation)
-    return Pruned.load(file) if kind_of(arrays) in ("Pruned", "SparseMLP") else MLP.load(file, activation)
+    contents: Any = Contents(file, arrays)  # in the place of its path
+    return Pruned.load(contents) if kind_of(arrays) in ("Pruned", "SparseMLP") else MLP.load(contents, activation)
 
 
 def _onnx(file: Path, activation: Any) -> MLP:

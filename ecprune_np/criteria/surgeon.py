@@ -13,12 +13,12 @@ import numpy as np
 from .. import _checks
 from .._types import Array, Mask, Metric
 from ..batch import Samples, numbered
-from ..metrics import cotangents
-from ..mlp import MLP, forward, pullback
+from ..mlp import MLP
 from ..pruning.pruned import Pruned
 from ..scores import DEAD, UNDERFLOW, Scores, warn_where_all_are_0
 from ..streaming.batches import Checked, batches_of, slice_size
-from ..streaming.rows import Rows, least_squares, samples_at_a_time, streamed_qr, weighted_rows
+from ..streaming.blocks import mean_of
+from ..streaming.rows import Rows, least_squares, rows_of, samples_at_a_time, streamed_qr, weighted_rows
 from ._distances import squared_distances
 
 
@@ -72,13 +72,13 @@ def obs(
     samples = _samples(mlp, x, metric, batch_size)
 
     def gradients(dtype: Any) -> Iterator[Array]:
-        return _gradient_rows(_centred(_rows(mlp, samples, metric, dtype)))
+        return _gradient_rows(_centred(rows_of(mlp.astype(dtype), samples, metric)))
 
     squares = squared_distances(gradients) / _total_weight(samples)
     parts = np.split(squares, _ends(mlp))[::2]
     shaped = [part.reshape(w.shape) for part, w in zip(parts, mlp.weights)]
     scores = _scores(mlp, shaped)
-    rows = partial(_rows, mlp, samples, metric, np.float64)
+    rows = partial(rows_of, mlp.astype(np.float64), samples, metric)
     warn_where_all_are_0(mlp, scores.importance, partial(_why_all_are_0, mlp, shaped, rows))
     return scores
 
@@ -131,7 +131,7 @@ def obc(
 
     @cache  # of all neurons
     def rows(dtype: Any) -> list[Rows]:
-        return list(_centred(_rows(mlp, samples, metric, dtype)))
+        return list(_centred(rows_of(mlp.astype(dtype), samples, metric)))
 
     def of_neuron(l: int, i: int, dtype: Any) -> Iterator[Array]:
         return _row_rows(rows(dtype), l, i)
@@ -272,20 +272,6 @@ def _total_weight(samples: list[Checked]) -> float:
     return sum(float(batch.weight.sum(dtype=np.float64)) for batch in samples)
 
 
-def _rows(mlp: MLP, samples: list[Checked], metric: Metric, dtype: Any) -> Iterator[Rows]:
-    """`weighted_rows` in any dtype; a callable metric sees outputs in float64."""
-    network = mlp.astype(dtype)
-
-    def of(batch: Checked) -> Rows:
-        trace = forward(network, batch.x.astype(dtype))
-        y = None if batch.y is None else batch.y.astype(dtype)
-        outputs = trace.outputs.astype(np.float64) if callable(metric) else trace.outputs
-        c = cotangents(metric, outputs, y) * np.sqrt(batch.weight.astype(dtype))[:, np.newaxis]
-        return Rows(trace, pullback(network, trace, c), batch.weight)
-
-    return numbered(map(of, samples))
-
-
 def _centred(rows: Iterable[Rows]) -> Iterator[Rows]:
     """The same, with what each layer receives less its mean over the first batch.
 
@@ -294,7 +280,7 @@ def _centred(rows: Iterable[Rows]) -> Iterator[Rows]:
     """
     references: list[Array] = []
     for trace, derivatives, weight in rows:
-        references = references or [a[0] + (a - a[0]).mean(axis=0) for a in trace.inputs]
+        references = references or [mean_of(a) for a in trace.inputs]
         inputs = tuple(a - reference for a, reference in zip(trace.inputs, references))
         yield Rows(replace(trace, inputs=inputs), derivatives, weight)
 

@@ -16,7 +16,7 @@ from ..batch import Samples, numbered
 from ..metrics import cotangents
 from ..mlp import MLP, Trace, forward
 from ..streaming.batches import Checked, batches_of
-from ..streaming.blocks import samples_per_block
+from ..streaming.blocks import REFERENCE_SAMPLES, mean_of, samples_per_block
 from ..streaming.rows import streamed_qr
 from ..streaming.scratch import Scratch
 from ..streaming.sensitivities import weighted_sensitivities
@@ -26,7 +26,6 @@ from .row_sums import RowFactors, RowSums, centred
 EPSILON = 0.03  # what a sample counts on which no output listens to the neuron, beside a mean of 1
 RIDGE = 1e-4  # on the change of the weights, in units of their inputs' mean variance
 GRAM_BYTES = 2**28  # of the Gram matrices that are added up in one reading of the samples
-REFERENCE_SAMPLES = 64  # how many of the first batch say where an input lies
 EVENLY = 4  # many more neurons than threads are always shared out evenly enough
 
 Over = Callable[[Callable[[Samples], Any]], Any]  # applies it to the samples, or to their parts, and merges the results
@@ -169,8 +168,7 @@ class _Rows:
 
     def _reference(self, batch: Checked) -> Array:
         """The mean of the inputs over some samples, exactly where they are constant."""
-        a = forward(self.repaired, batch.x[:: -(-len(batch) // REFERENCE_SAMPLES)]).inputs[-1]
-        return np.asarray(a[0] + (a - a[0]).mean(axis=0))
+        return mean_of(forward(self.repaired, batch.x[:: -(-len(batch) // REFERENCE_SAMPLES)]).inputs[-1])
 
     def _blocks(self, batch: Checked, reference: Array, in_threads: Map) -> Iterator[_Read]:
         """A batch in blocks, two at a time."""

@@ -162,9 +162,15 @@ def _reference(a: Array) -> Array:
     by its distance from its first sample.
     """
     with _checks.overflow_raised_later():  # what overflows here does so in the moments
-        mean = a[0] + (a - a[0]).mean(axis=0)
+        mean = mean_of(a)
         variance = np.square(a - mean).mean(axis=0)
         return np.where(variance == 0, a[0], np.where(mean**2 > OFFSET_STDS**2 * variance, mean, 0))
+
+
+def mean_of(a: Array) -> Array:
+    """The mean of each column, exactly where it is constant."""
+    mean: Array = a[0] + (a - a[0]).mean(axis=0)
+    return mean
 
 
 def _two_pass(s: Array, a: Array) -> tuple[Array, Array]:

@@ -12,13 +12,13 @@ from .._types import Array, Metric
 from ..batch import Samples, numbered
 from ..metrics import cotangents
 from ..mlp import MLP, Trace, forward, pullback
-from .batches import batches_of, slice_size
+from .batches import Checked, batches_of, slice_size
 
 BATCH_BYTES = 2**26
 
 
 class Rows(NamedTuple):
-    """A batch's trace, √weight_n · c_rᵀ J per layer (R, N, n_l), and its weights (N,), in float64."""
+    """A batch's trace, √weight_n · c_rᵀ J per layer (R, N, n_l), and its weights (N,), all in one dtype."""
 
     trace: Trace
     derivatives: list[Array]
@@ -28,18 +28,22 @@ class Rows(NamedTuple):
 def weighted_rows(mlp: MLP, x: Samples, metric: Metric, batch_size: int | None) -> Iterator[Rows]:
     """The rows of every batch: their squares sum to E[s_i] times the weights' sum."""
     _checks.instance("mlp", mlp, MLP)
-    size = slice_size(x, batch_size, samples_at_a_time(mlp))
-    batches, raised = batches_of(mlp, x, metric, size), mlp.astype(np.float64)
+    batches = batches_of(mlp, x, metric, slice_size(x, batch_size, samples_at_a_time(mlp)))
+    return rows_of(mlp.astype(np.float64), batches, metric)
 
-    def rows() -> Iterator[Rows]:
-        for batch in batches:
-            trace = forward(raised, batch.x)
-            y = None if batch.y is None else batch.y.astype(np.float64)
-            weight = batch.weight.astype(np.float64)
-            c = cotangents(metric, trace.outputs, y) * np.sqrt(weight)[:, np.newaxis]
-            yield Rows(trace, pullback(raised, trace, c), weight)
 
-    return numbered(rows())
+def rows_of(mlp: MLP, batches: Iterable[Checked], metric: Metric) -> Iterator[Rows]:
+    """The rows of checked batches in the dtype of `mlp`; a callable metric sees the outputs in float64."""
+
+    def of(batch: Checked) -> Rows:
+        trace = forward(mlp, batch.x)
+        y = None if batch.y is None else batch.y.astype(mlp.dtype)
+        outputs = trace.outputs.astype(np.float64) if callable(metric) else trace.outputs
+        weight = batch.weight.astype(mlp.dtype)
+        c = cotangents(metric, outputs, y) * np.sqrt(weight)[:, np.newaxis]
+        return Rows(trace, pullback(mlp, trace, c), weight)
+
+    return numbered(map(of, batches))
 
 
 def samples_at_a_time(mlp: MLP) -> int:

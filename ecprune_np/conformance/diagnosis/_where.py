@@ -12,8 +12,6 @@ from ._answers import Answer
 from ._explanations import Explanation
 from ._finding import Finding
 
-LINEAR = {"identity", "relu", "leaky_relu"}
-
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
