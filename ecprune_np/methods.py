@@ -13,13 +13,14 @@ from .batch import Batch
 from .criteria.surgeon import obc_update, obs_update
 from .losses import LOSSES
 from .mlp import MLP
-from .pruning import Pruned, prune_iteratively, sparsity_schedule
-from .pruning.iterative import Criterion, gone_already
+from .pruning import Pruned, prune_iteratively
+from .pruning.iterative import Criterion
 from .pruning.one_shot import AIM_AT_TARGET, NEED_SAMPLES
 from .pruning.pruned import all_kept
 from .scores import Scores, elimination_compensation
 
 Update = Callable[[MLP, Batch, Masks, Metric], Pruned]
+Then = Callable[[Pruned], Pruned]
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,14 @@ def pruner(
     in_bites = partial(prune_iteratively, start, data.batch, steps=steps, scope=scope)
     answer = way.compensation
     if callable(answer):
-        return partial(_updated, start, data.batch, criterion, answer, metric, steps, scope)
+
+        def in_updated_bites(
+            sparsity: float, *, then: Then | None = None, callback: Callable[[int, Pruned], None] | None = None
+        ) -> Pruned:
+            update = _answering(answer, start.mlp, data.batch, metric, then)
+            return in_bites(sparsity, criterion=criterion, compensation=None, then=update, callback=callback)
+
+        return in_updated_bites
     if way.iterative and way.ranking == "ec":  # whose own way leaves out what reaches no output
         in_bites = partial(in_bites, metric=metric)
     else:
@@ -137,29 +145,18 @@ def pruner(
     return partial(in_bites, compensation=answer, target=target if answer in AIM_AT_TARGET else None)
 
 
-def _updated(
-    start: Pruned,
-    batch: Batch,
-    criterion: Criterion,
-    update: Update,
-    metric: Metric,
-    steps: int,
-    scope: Scope,
-    sparsity: float,
-    *,
-    then: Callable[[Pruned], Pruned] | None = None,
-    callback: Callable[[int, Pruned], None] | None = None,
-) -> Pruned:
-    """`prune_iteratively`, where after each bite the surgeon's update answers for it."""
-    pruned = start
-    for step, removed in enumerate(sparsity_schedule(sparsity, steps, gone_already(start, sparsity, scope)), start=1):
-        bite = prune_iteratively(pruned, batch, removed, steps=1, criterion=criterion, scope=scope, compensation=None)
-        pruned = update(pruned.mlp, batch, bite.masks, metric)
+def _answering(update: Update, mlp: MLP, batch: Batch, metric: Metric, then: Then | None) -> Then:
+    """What is done after each bite where the surgeon's update answers for it, of the network as it was before."""
+    before = [mlp]
+
+    def answered(bite: Pruned) -> Pruned:
+        pruned = update(before[0], batch, bite.masks, metric)
         if then is not None:
             pruned = then(pruned)
-        if callback is not None:
-            callback(step, pruned)
-    return pruned
+        before[0] = pruned.mlp
+        return pruned
+
+    return answered
 
 
 def _criterion(way: Method, data: Data, metric: Metric) -> Criterion:

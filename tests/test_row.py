@@ -180,6 +180,13 @@ def test_an_overflow_is_named():
         refit_rows(mlp, (np.ones((1, 1), bool),), mlp, [[1e200], [-1e200]])
 
 
+def test_rows_that_overflow_are_named_not_the_network_that_they_make():
+    t = np.random.default_rng(0).standard_normal(20)
+    mlp = ec.MLP([[[9e3, 1.0]]], [[0.0]])
+    with pytest.raises(ValueError, match=r"^rows: overflow in layer 0"):  # only 4.5e308 would answer for 9000
+        refit_rows(mlp, (np.array([[False, True]]),), mlp, np.column_stack([t * 1e150, t * 2e-155]))
+
+
 def parts_of(drawn, n_parts, weighted):
     """The samples in so many parts, some of them perhaps of one sample."""
     ends = np.linspace(0, len(drawn.x), min(n_parts, len(drawn.x)) + 1).astype(int)

@@ -74,6 +74,7 @@ def refit_rows_over(
             for i, change in zip(neurons, _changes(over, rows_of, neurons, epsilon, ridge)):
                 weights[l][i, mask[i]] += change[:-1]
                 biases[l][i] += change[-1]
+        _checks.no_overflow("rows", [np.column_stack(of_layer) for of_layer in zip(weights, biases)])
         repaired = before.replace(weights, biases)
     return repaired.astype(mlp.dtype)
 

@@ -87,8 +87,9 @@ class RowSums(Frozen):
             return None
         if factor.diagonal().min() ** 2 * CONDITION < 1:  # the condition is at least the ratio of the pivots' squares
             return None
-        change, _ = dpotrs(factor.T, scale * right)
-        return uncentred(scale * change, self.reference[self.kept[k]])
+        with _checks.overflow_raised_later():  # by whoever moves the weights
+            change, _ = dpotrs(factor.T, scale * right)
+            return uncentred(scale * change, self.reference[self.kept[k]])
 
 
 @dataclass(frozen=True, eq=False, repr=False)
