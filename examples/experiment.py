@@ -52,6 +52,11 @@ STYLES = {  # method: colour, marker, line
     "ec-fisher": ("#e7298a", "D", "-"),
     "ec-iterative": ("#d62728", "o", "-."),
     "ec-fisher-iterative": ("#1f4ed8", "D", "-."),
+    "ec-iterative+guarded": ("#8c564b", "v", "--"),
+    "ec-iterative+joint": ("#66a61e", "^", "--"),
+    "ec-iterative+row": ("#000000", "o", "-"),
+    "ec-fisher-iterative+joint": ("#17a2b8", "^", "-"),
+    "ec-fisher-iterative+row": ("#5e3c99", "D", "-"),
 }
 
 

@@ -1,0 +1,86 @@
+"""What compensations are worth: the medium networks of both experiments in bites, before and after fine-tuning.
+
+    python examples/rows.py --jobs 2           # everything; can be interrupted and continued
+    python examples/rows.py --quick            # under a minute
+    python examples/rows.py --report           # figures and tables from the rows that are there
+
+MNIST is looked for where mnist.py does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import diffusion_sorption as pde
+import experiment
+import mnist
+from experiment import Case, Settings
+
+METHODS = ("ec-iterative", "ec-iterative+guarded", "ec-iterative+joint", "ec-iterative+row")
+OF_CLASSES = ("ec-fisher-iterative", "ec-fisher-iterative+joint", "ec-fisher-iterative+row")
+MNIST = replace(
+    mnist.FULL, n_scored=5000, steps=10, methods=(*METHODS, *OF_CLASSES), sparsities=(0.9, 0.95, 0.98, 0.99)
+)
+EQUATION = replace(pde.FULL, methods=METHODS, sparsities=(0.8, 0.9, 0.95))
+
+
+def run_mnist(options: argparse.Namespace, file: Path) -> None:
+    """784-300-100-10 with each activation."""
+    folder = mnist.mnist_folder(options.mnist)
+    if not options.report and not options.quick:
+        mnist.check_mnist(folder)
+    settings = replace(mnist.QUICK, methods=MNIST.methods) if options.quick else MNIST
+    cases = [Case("784-300-100-10", a, s) for s in options.seed or mnist.SEEDS for a in mnist.ACTIVATIONS]
+    if options.quick:
+        cases = mnist.cases(True, 196 if folder is None else 784, options.seed)
+    _run(options, file, cases, settings, mnist.work, folder, "test loss (cross-entropy)")
+
+
+def run_equation(options: argparse.Namespace, file: Path) -> None:
+    """2-20-20-20-20-1 at the paper's noise."""
+    settings = replace(pde.QUICK, methods=EQUATION.methods) if options.quick else EQUATION
+    cases = [Case("2-20-20-20-20-1", "tanh", s, 0.005) for s in options.seed or pde.SEEDS]
+    if options.quick:
+        cases = pde.cases(True, options.seed)[:1]
+    _run(options, file, cases, settings, pde.work, None, "test loss (mean squared error)")
+
+
+def _run(
+    options: argparse.Namespace,
+    file: Path,
+    cases: list[Case],
+    settings: Settings,
+    work: Callable[..., None],
+    source: str | None,
+    loss_name: str,
+) -> None:
+    """Compute what is missing, then draw and print."""
+    if not options.report:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        experiment.check_settings(file, settings)
+        experiment.run_all(work, cases, settings, file, options.jobs, source)
+    rows = experiment.existing_rows(file)
+    if not options.no_figures:
+        networks = dict.fromkeys((row.architecture, row.activation) for row in rows)
+        panels = [
+            (f"{net}, {a}", lambda row, net=net, a=a: (row.architecture, row.activation) == (net, a))
+            for net, a in networks
+        ]
+        experiment.save_figure(experiment.ratio_figure(rows, panels, settings.methods, loss_name), file)
+    title = "Compensations in iterative pruning, without and with fine-tuning"
+    print(experiment.write_report(file, rows, settings, settings.sparsities, title))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = experiment.parser(__doc__)
+    parser.add_argument("--mnist", metavar="DIR", help="folder with the four IDX files (or ECPRUNE_MNIST)")
+    options = parser.parse_args(arguments)
+    return experiment.main("rows_equation", options, run_equation) or experiment.main("rows_mnist", options, run_mnist)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
