@@ -22,6 +22,7 @@ sys.path.insert(0, str(EXAMPLES))
 experiment = importlib.import_module("experiment")
 mnist = importlib.import_module("mnist")
 pde = importlib.import_module("diffusion_sorption")
+compensations = importlib.import_module("compensations")
 
 Case, Results, Row = experiment.Case, experiment.Results, experiment.Row
 
@@ -422,6 +423,24 @@ def test_equation_script_runs_and_draws(
     assert made >= {f"{name}.{kind}" for name in figures for kind in ("png", "svg")}
 
 
+def test_compensations_of_both_experiments_run_and_draw(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib", reason="figures need the extra `examples`")
+    pytest.importorskip("tqdm", reason="progress bars need the extra `examples`")
+    tiny = {"n_train": 200, "n_test": 100, "epochs": 1, "fine_tune_epochs": 1, "n_scored": 50, "steps": 2}
+    monkeypatch.setattr(mnist, "QUICK", replace(mnist.QUICK, **tiny, sparsities=(0.5,)))
+    monkeypatch.setattr(pde, "QUICK", replace(pde.QUICK, **tiny, sparsities=(0.5,)))
+    monkeypatch.setattr(mnist, "mnist_folder", lambda _: None)
+    monkeypatch.setattr(pde, "N_CELLS", 32)
+    monkeypatch.setattr(experiment, "run_all", in_this_process)
+    assert compensations.main(["--quick", "--out", str(tmp_path)]) == 0
+    text = capsys.readouterr().out
+    assert "### 2-12-12-1, tanh, noise 0.005: test loss" in text and "### 196-32-16-10, relu: test accuracy" in text
+    made = {file.name for file in (tmp_path / "quick").iterdir()}
+    assert made >= {f"compensations_{name}.{kind}" for name in ("mnist", "equation") for kind in ("csv", "md", "svg")}
+
+
 def test_script_runs_in_processes_of_its_own(tmp_path: Path) -> None:
     """The same rows from two processes as from none."""
     pytest.importorskip("tqdm", reason="progress bars need the extra `examples`")
@@ -613,7 +632,7 @@ def test_report_without_rows_says_so(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("script", ["mnist.py", "diffusion_sorption.py"])
+@pytest.mark.parametrize("script", ["mnist.py", "diffusion_sorption.py", "compensations.py"])
 def test_script_has_help(script: str) -> None:
     command = [sys.executable, str(EXAMPLES / script), "--help"]
     text = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True).stdout
@@ -630,7 +649,8 @@ def test_full_runs_cover_what_the_figures_need() -> None:
     assert {c.noise for c in equation} == set(pde.NOISES)
     assert {c.seed for c in equation} == {0, 1, 2}
     assert {c.seed for c in mnist.cases(False, 784, [7]) + pde.cases(True, [7])} == {7}
-    assert set(mnist.FULL.methods) | set(pde.FULL.methods) == set(experiment.STYLES)
+    drawn = (mnist.FULL, pde.FULL, compensations.MNIST, compensations.EQUATION)
+    assert {method for settings in drawn for method in settings.methods} == set(experiment.STYLES)
     assert min(mnist.FULL.sparsities) == 0.1 and max(mnist.FULL.sparsities) == 0.98
 
 

@@ -1,8 +1,8 @@
 """What compensations are worth: the medium networks of both experiments in bites, before and after fine-tuning.
 
-    python examples/rows.py --jobs 2           # everything; can be interrupted and continued
-    python examples/rows.py --quick            # under a minute
-    python examples/rows.py --report           # figures and tables from the rows that are there
+    python examples/compensations.py --jobs 2  # everything; can be interrupted and continued
+    python examples/compensations.py --quick   # under a minute
+    python examples/compensations.py --report  # figures and tables from the rows that are there
 
 MNIST is looked for where mnist.py does.
 """
@@ -79,7 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = experiment.parser(__doc__)
     parser.add_argument("--mnist", metavar="DIR", help="folder with the four IDX files (or ECPRUNE_MNIST)")
     options = parser.parse_args(arguments)
-    return experiment.main("rows_equation", options, run_equation) or experiment.main("rows_mnist", options, run_mnist)
+    return experiment.main("compensations_equation", options, run_equation) or experiment.main("compensations_mnist", options, run_mnist)
 
 
 if __name__ == "__main__":
