@@ -1,11 +1,14 @@
 """Hypothesis profiles: `ci` is deterministic; HYPOTHESIS_PROFILE=long draws ten times as many, `again` a fifth.
 
-`again` is for a second run in one go, with every framework there.
+`again` is for a second run in one go, with every framework there.  BLAS has one thread, unless OMP_NUM_THREADS says
+otherwise: the networks are small, and threads that wait for each other take many times as long where others work too.
 """
 
 from __future__ import annotations
 
 import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy is imported
 
 from hypothesis import HealthCheck, settings
 

@@ -14,6 +14,8 @@ import ecprune_np as ec
 
 D = make([3, 4, 3], ["gelu"], n_samples=40)
 MLP = D.mlp
+SMALL = ec.MLP.initialize([3, 1, 3], "gelu", seed=0)  # for what takes long
+SMALL_PRUNED = ec.prune(SMALL, ec.criteria.magnitude(SMALL), 0.4)
 SCORES = ec.elimination_compensation(MLP, D.x)
 MOMENTS = ec.collect_moments(MLP, D.x)
 MASKS = ec.prune(MLP, SCORES, 0.4).masks
@@ -68,10 +70,10 @@ ONCE: dict[str, Callable[[Any, Any], list[Any]]] = {  # functions (x, metric) th
     "oracle.finite_differences": lambda x, m: score_arrays(ec.oracle.finite_differences(MLP, x, m)),
     "oracle.nonlinear": lambda x, m: score_arrays(ec.oracle.nonlinear(MLP, x, m)),
     "oracle.certify": lambda x, m: list(ec.oracle.certify(MLP.astype(np.float32), x, m).importance_bound),
-    "oracle.certify_pruned": lambda x, m: list(ec.oracle.certify_pruned(PRUNED, MLP, x, "joint", m).shift_bound),
-    "oracle.certify_refit": lambda x, m: list(ec.oracle.certify_refit(PRUNED, MLP, x, m).gradient),
+    "oracle.certify_pruned": lambda x, m: list(ec.oracle.certify_pruned(SMALL_PRUNED, SMALL, x, "joint", m).shift_bound),
+    "oracle.certify_refit": lambda x, m: list(ec.oracle.certify_refit(SMALL_PRUNED, SMALL, x, m).gradient),
     "oracle.certify_nonlinear": lambda x, m: list(
-        ec.oracle.certify_nonlinear(ec.Scores([np.zeros(s) for s in MLP.shapes]), MLP, x, m).floor
+        ec.oracle.certify_nonlinear(ec.Scores([np.zeros(s) for s in SMALL.shapes]), SMALL, x, m).floor
     ),
     "oracle.true_change": lambda x, m: [ec.oracle.true_change(PRUNED.mlp, MLP, x, m)],
 }
@@ -168,10 +170,13 @@ def test_however_samples_are_handed_in_the_numbers_are_the_same(name: str, tmp_p
     """EC-7.4: up to rounding."""
     function = FUNCTIONS[name]
     n_forms = 0
+    expected: dict[int, list[Any]] = {}  # for each batch
     for words, x, whole, metric in handed_in(batch(D, "cross_entropy"), tmp_path, name in ONCE):
         if name == LABELLED and whole.y is None:
             continue
-        error = differences(function(x, metric), function(whole, metric))
+        if id(whole) not in expected:
+            expected[id(whole)] = function(whole, metric)
+        error = differences(function(x, metric), expected[id(whole)])
         assert error < 1e-12, (words, error)
         n_forms += 1
     assert n_forms >= 7

@@ -181,20 +181,19 @@ def test_ec_7_16_a_boxs_floor_is_the_least_that_its_line_allows(seed: int, e_0: 
     line = Quadratic.of(Ball(h, errors[0]), Ball(d, errors[1]), p)
 
     def root(s: np.ndarray) -> np.ndarray:
-        moved = np.sqrt(((h + d * s) ** 2).sum(axis=0) @ p.value)
+        moved = np.sqrt(((h[..., 0, :] + d[..., 0, :] * s[:, np.newaxis, np.newaxis]) ** 2).sum(axis=1) @ p.value)
         return moved - line.E_0 - line.E_1 * np.abs(s)
 
-    assert (
-        np.sqrt(line.at_most) >= np.sqrt(line.A) + line.E_0 and line.at_most <= (root(0 * half) + 2 * line.E_0) ** 2 * 2
-    )
+    assert np.sqrt(line.at_most) >= np.sqrt(line.A) + line.E_0
+    assert line.at_most <= (root(np.zeros(1)) + 2 * line.E_0) ** 2 * 2
     s = np.linspace(-half, half, 2001)
-    least = max(min(root(t).item() for t in s), 0) ** 2
+    least = max(root(s).min(), 0) ** 2
     within = line.floor_within(np.array([half])).item()
     assert within <= least * (1 + 1e-9) + 1e-15  # and no lower than with the whole error at once
     assert np.sqrt(within) >= np.sqrt(least) - line.E_1.item() * half - 1e-6
     for sign in (-1, 1):
         far = sign * np.concatenate([[0], np.geomspace(1e-4, 1e6, 4000)])
-        beyond, least = line.floor_beyond(sign).item(), max(min(root(t).item() for t in far), 0) ** 2
+        beyond, least = line.floor_beyond(sign).item(), max(root(far).min(), 0) ** 2
         assert beyond <= least * (1 + 1e-9) + 1e-15, (beyond, least)
         if line.E_1 == 0:
             assert beyond >= least * (1 - 1e-4) - 1e-9, (beyond, least)
