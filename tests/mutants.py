@@ -206,8 +206,7 @@ def main() -> int:
             for mutant, survived in zip(chosen, pool.map(survives, chosen)):
                 count = counts.setdefault(mutant.file, [0, 0])
                 count[survived] += 1
-                if survived:
-                    print(f"survived  {mutant.file}:{mutant.line}  {mutant.change}", flush=True)
+                print(f"{'survived' if survived else 'killed':<9} {mutant.file}:{mutant.line}  {mutant.change}", flush=True)
     for name, (killed, survived) in sorted(counts.items()):
         print(f"{name:<50} {killed:>4} killed {survived:>3} survived")
     killed = sum(count[0] for count in counts.values())
