@@ -206,7 +206,8 @@ def main() -> int:
             for mutant, survived in zip(chosen, pool.map(survives, chosen)):
                 count = counts.setdefault(mutant.file, [0, 0])
                 count[survived] += 1
-                print(f"{'survived' if survived else 'killed':<9} {mutant.file}:{mutant.line}  {mutant.change}", flush=True)
+                what = "survived" if survived else "killed"
+                print(f"{what:<9} {mutant.file}:{mutant.line}  {mutant.change}", flush=True)
     for name, (killed, survived) in sorted(counts.items()):
         print(f"{name:<50} {killed:>4} killed {survived:>3} survived")
     killed = sum(count[0] for count in counts.values())
