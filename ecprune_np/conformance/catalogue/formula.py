@@ -163,6 +163,9 @@ LAYERWISE: tuple[tuple[str, str, str, Formula], ...] = (
      "EC-3.3", _plain_mean),
     ("expectations-multiplied", "Sensitivity and activation are averaged separately, E[s] Var[a], as if they were "
      "independent.", "EC-3.4", _independent),
+    ("expectations-multiplied-importance", "Sensitivity and activation are averaged separately, E[s] Var[a], as if "
+     "they were independent; the shift is right.", "EC-3.4",
+     lambda w, s, a: (_independent(w, s, a)[0], right(w, s, a)[1])),
     ("median", "The median of the activations takes the place of their weighted mean μ.", "EC-3.3", _median),
     ("variance-per-sensitivity", "The weighted variance is divided by S = E[s]: v is E[s (a − μ)²], not normalised.",
      "EC-3.4", _per_sensitivity),
