@@ -15,13 +15,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import command
 import diffusion_sorption as pde
-import experiment
+import figures
 import mnist
-from experiment import Case, Settings
+import tables
+from rows import STAGES, Case, Settings, check_settings, existing_rows
 
 METHODS = ("ec-iterative", "ec-iterative+guarded", "ec-iterative+joint", "ec-iterative+row")
 OF_CLASSES = ("ec-fisher-iterative", "ec-fisher-iterative+joint", "ec-fisher-iterative+row")
+SENTENCE = "Rows against the dense network keep what shifts of biases cannot, without labels and before any training"
 MNIST = replace(
     mnist.FULL, n_scored=5000, steps=10, methods=(*METHODS, *OF_CLASSES), sparsities=(0.9, 0.95, 0.98, 0.99)
 )
@@ -61,25 +64,30 @@ def _run(
     """Compute what is missing, then draw and print."""
     if not options.report:
         file.parent.mkdir(parents=True, exist_ok=True)
-        experiment.check_settings(file, settings)
-        experiment.run_all(work, cases, settings, file, options.jobs, source)
-    rows = experiment.existing_rows(file)
+        check_settings(file, settings)
+        command.run_all(work, cases, settings, file, options.jobs, source)
+    rows = existing_rows(file)
     if not options.no_figures:
         networks = dict.fromkeys((row.architecture, row.activation) for row in rows)
-        panels = [
-            (f"{net}, {a}", lambda row, net=net, a=a: (row.architecture, row.activation) == (net, a))
-            for net, a in networks
+        grid = [
+            [
+                figures.panel(f"{net}, {a}, {pde.AFTER[stage]}", architecture=net, activation=a, stage=stage)
+                for net, a in networks
+            ]
+            for stage in STAGES
         ]
-        experiment.save_figure(experiment.ratio_figure(rows, panels, settings.methods, loss_name), file)
+        figures.save_figure(figures.ratio_figure(rows, grid, settings.methods, loss_name, SENTENCE), file)
     title = "Compensations in iterative pruning, without and with fine-tuning"
-    print(experiment.write_report(file, rows, settings, settings.sparsities, title))
+    print(tables.write_report(file, rows, settings, settings.sparsities, title))
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = experiment.parser(__doc__)
+    parser = command.parser(__doc__)
     parser.add_argument("--mnist", metavar="DIR", help="folder with the four IDX files (or ECPRUNE_MNIST)")
     options = parser.parse_args(arguments)
-    return experiment.main("compensations_equation", options, run_equation) or experiment.main("compensations_mnist", options, run_mnist)
+    return command.main("compensations_equation", options, run_equation) or command.main(
+        "compensations_mnist", options, run_mnist
+    )
 
 
 if __name__ == "__main__":

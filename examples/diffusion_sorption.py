@@ -18,9 +18,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import command
 import experiment
+import figures
 import numpy as np
-from experiment import Case, Results, Settings
+import tables
+from rows import STAGES, Case, Results, Row, Settings, check_settings, existing_rows
 
 from ecprune_np._files import save_text
 from ecprune_np.data import Dataset
@@ -33,6 +36,11 @@ N_CELLS, N_TIMES = 1024, 200
 ARCHITECTURES = {"2-20-20-1": "small", "2-20-20-20-20-1": "medium", "2-50-50-50-1": "wide"}
 NOISES = {0.005: "the paper's", 0.05: "medium", 0.1: "high"}
 SEEDS = (0, 1, 2)
+AFTER = {"pruned": "after pruning", "fine-tuned": "after fine-tuning"}
+SENTENCES = {  # what to see
+    "architectures": "Iterative EC is the lowest right after pruning, and stays so after fine-tuning",
+    "noise": "The noisier the data, the more weights can go before the test loss rises",
+}
 SNAPSHOT_TIMES = (5.0, 100.0, 250.0, 500.0)
 SNAPSHOT_RATIO = 0.7
 SNAPSHOT_METHODS = ("magnitude", "ec", "ec-iterative")
@@ -61,8 +69,9 @@ FULL = Settings(
         "ec-unshifted",
         "ec",
         "ec-iterative",
+        "ec-iterative+row",
     ),
-    sparsities=(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98),
+    sparsities=(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99),
 )
 QUICK = replace(
     FULL,
@@ -210,40 +219,45 @@ def run(options: argparse.Namespace, file: Path) -> None:
     curves = file.with_name(f"{file.stem}_snapshots.csv")
     if not options.report:
         file.parent.mkdir(parents=True, exist_ok=True)
-        experiment.check_settings(file, settings)
-        experiment.run_all(work, cases(options.quick, options.seed), settings, file, options.jobs)
+        check_settings(file, settings)
+        command.run_all(work, cases(options.quick, options.seed), settings, file, options.jobs)
         if not curves.exists():
             save_text(curves, snapshots(case, settings))
-    rows = experiment.existing_rows(file)
+    rows = existing_rows(file)
     if not options.no_figures:
         if curves.exists():
-            figure = snapshot_figure(curves.read_text(encoding="utf-8"), case)
-            experiment.save_figure(figure, curves)
-        low = min(row.noise for row in rows)
-        for name, panels in (("architectures", panels_by_architecture(rows, low)), ("noise", panels_by_noise(rows))):
-            figure = experiment.ratio_figure(rows, panels, settings.methods, "test loss (mean squared error)")
-            experiment.save_figure(figure, file.with_name(f"{file.stem}_{name}.csv"))
+            figures.save_figure(snapshot_figure(curves.read_text(encoding="utf-8"), case), curves)
+        for name, columns in (("architectures", by_architecture(rows)), ("noise", by_noise(rows))):
+            grid = [
+                [
+                    figures.panel(f"{net}, noise {d:g}, {AFTER[stage]}", architecture=net, noise=d, stage=stage)
+                    for net, d in columns
+                ]
+                for stage in STAGES
+            ]
+            figure = figures.ratio_figure(
+                rows, grid, settings.methods, "test loss (mean squared error)", SENTENCES[name]
+            )
+            figures.save_figure(figure, file.with_name(f"{file.stem}_{name}"))
     title = "Diffusion-sorption: pruning without and with fine-tuning"
-    print(experiment.write_report(file, rows, settings, settings.sparsities, title))
+    print(tables.write_report(file, rows, settings, settings.sparsities, title))
 
 
-def panels_by_architecture(rows: list[experiment.Row], noise: float) -> list[experiment.Panel]:
-    """Figure 3: a row of panels for each architecture, at the lowest noise."""
-    nets = dict.fromkeys(row.architecture for row in rows if row.noise == noise)
-    return [
-        (f"{net}, noise {noise:g}", lambda row, net=net: (row.architecture, row.noise) == (net, noise)) for net in nets
-    ]
+def by_architecture(rows: list[Row]) -> list[tuple[str, float]]:
+    """Figure 3: each architecture, at the lowest noise."""
+    low = min(row.noise for row in rows)
+    return [(net, low) for net in dict.fromkeys(row.architecture for row in rows if row.noise == low)]
 
 
-def panels_by_noise(rows: list[experiment.Row]) -> list[experiment.Panel]:
-    """Figure 4: a row of panels for each noise, for the architecture that has most of them."""
+def by_noise(rows: list[Row]) -> list[tuple[str, float]]:
+    """Figure 4: the architecture that has most noises, at each."""
     noises = {net: sorted({r.noise for r in rows if r.architecture == net}) for net in {r.architecture for r in rows}}
     net = max(sorted(noises), key=lambda name: len(noises[name]))
-    return [(f"{net}, noise {d:g}", lambda row, d=d: (row.architecture, row.noise) == (net, d)) for d in noises[net]]
+    return [(net, d) for d in noises[net]]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    return experiment.main("diffusion_sorption", experiment.parser(__doc__).parse_args(arguments), run)
+    return command.main("diffusion_sorption", command.parser(__doc__).parse_args(arguments), run)
 
 
 if __name__ == "__main__":

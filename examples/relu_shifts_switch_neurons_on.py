@@ -15,6 +15,7 @@ import sys
 import experiment
 import mnist
 import numpy as np
+from rows import Case
 
 import ecprune_np as ec
 
@@ -44,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     data = mnist.load(folder, mnist.FULL)
-    mlp = experiment.train(experiment.Case(ARCHITECTURE, "relu", options.seed), data, mnist.FULL)
+    mlp = experiment.train(Case(ARCHITECTURE, "relu", options.seed), data, mnist.FULL)
     scores = ec.elimination_compensation(mlp, data.x_train[: mnist.FULL.n_scored])
     variants = {
         "all": [1, 1, 1],

@@ -70,7 +70,9 @@ ONCE: dict[str, Callable[[Any, Any], list[Any]]] = {  # functions (x, metric) th
     "oracle.finite_differences": lambda x, m: score_arrays(ec.oracle.finite_differences(MLP, x, m)),
     "oracle.nonlinear": lambda x, m: score_arrays(ec.oracle.nonlinear(MLP, x, m)),
     "oracle.certify": lambda x, m: list(ec.oracle.certify(MLP.astype(np.float32), x, m).importance_bound),
-    "oracle.certify_pruned": lambda x, m: list(ec.oracle.certify_pruned(SMALL_PRUNED, SMALL, x, "joint", m).shift_bound),
+    "oracle.certify_pruned": lambda x, m: list(
+        ec.oracle.certify_pruned(SMALL_PRUNED, SMALL, x, "joint", m).shift_bound
+    ),
     "oracle.certify_refit": lambda x, m: list(ec.oracle.certify_refit(SMALL_PRUNED, SMALL, x, m).gradient),
     "oracle.certify_nonlinear": lambda x, m: list(
         ec.oracle.certify_nonlinear(ec.Scores([np.zeros(s) for s in SMALL.shapes]), SMALL, x, m).floor

@@ -19,12 +19,16 @@ from ecprune_np.data import MD5, Dataset, load_digits
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 sys.path.insert(0, str(EXAMPLES))
+command = importlib.import_module("command")
 experiment = importlib.import_module("experiment")
+figures = importlib.import_module("figures")
+tables = importlib.import_module("tables")
+rows_in_files = importlib.import_module("rows")
 mnist = importlib.import_module("mnist")
 pde = importlib.import_module("diffusion_sorption")
 compensations = importlib.import_module("compensations")
 
-Case, Results, Row = experiment.Case, experiment.Results, experiment.Row
+Case, Results, Row, STAGES = rows_in_files.Case, rows_in_files.Results, rows_in_files.Row, rows_in_files.STAGES
 
 CASE = Case("196-8-10", "relu", 3)
 TINY = replace(
@@ -158,8 +162,8 @@ def test_half_written_header_is_written_anew(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("a,b\n1,2\n", "expected the columns architecture,.*got a,b"),
-        (",".join(experiment.COLUMNS) + "\n2-3-1,tanh,0,x,ec,0.5,pruned,1,\n", "line 2: expected .*'x'"),
-        (",".join(experiment.COLUMNS) + "\n2-3-1,tanh\n", "line 2: expected .*not enough values"),
+        (",".join(rows_in_files.COLUMNS) + "\n2-3-1,tanh,0,x,ec,0.5,pruned,1,\n", "line 2: expected .*'x'"),
+        (",".join(rows_in_files.COLUMNS) + "\n2-3-1,tanh\n", "line 2: expected .*not enough values"),
     ],
 )
 def test_file_of_something_else_is_named_and_left_alone(tmp_path: Path, text: str, message: str) -> None:
@@ -188,7 +192,7 @@ def test_row_that_is_there_is_not_written_again(tmp_path: Path) -> None:
 def test_processes_append_whole_rows_side_by_side(tmp_path: Path) -> None:
     file = tmp_path / "rows.csv"
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); from experiment import *; r = Results(Path(sys.argv[2]))\n"
+        "import sys; sys.path.insert(0, sys.argv[1]); from rows import *; r = Results(Path(sys.argv[2]))\n"
         "for k in range(60): r.append([Row('2-3-1', 'tanh', k, 0.0, sys.argv[3], 0.5, s, 1.0, None) for s in STAGES])"
     )
     command = [sys.executable, "-c", code, str(EXAMPLES), str(file)]
@@ -239,7 +243,7 @@ def test_interrupted_run_continues_to_the_same_rows(
     assert calls == 4 + 5, "a finished case was computed again"
 
 
-@pytest.mark.parametrize("method", [m for m in experiment.STYLES if m != "nonlinear"])
+@pytest.mark.parametrize("method", [m for m in figures.STYLES if m != "nonlinear"])
 def test_every_method_prunes_as_asked_and_fine_tuning_keeps_the_masks(digits: Dataset, method: str) -> None:
     mlp = experiment.train(CASE, digits, TINY)
     pruned = experiment.pruner(method, mlp, CASE, digits, TINY)(0.7)
@@ -306,17 +310,20 @@ def test_unknown_method_is_an_error(digits: Dataset) -> None:
 
 def test_rows_of_other_settings_are_not_mixed(tmp_path: Path) -> None:
     file = tmp_path / "rows.csv"
-    experiment.check_settings(file, TINY)
-    experiment.check_settings(file, TINY)
+    rows_in_files.check_settings(file, TINY)
+    rows_in_files.check_settings(file, TINY)
     with pytest.raises(ValueError, match=r"rows.csv: its rows .* other settings \(epochs, steps, see rows.json\)"):
-        experiment.check_settings(file, replace(TINY, epochs=9, steps=9))
+        rows_in_files.check_settings(file, replace(TINY, epochs=9, steps=9))
+    rows_in_files.check_settings(file, replace(TINY, methods=("ec",), sparsities=(0.1,)))  # each row names its own
+    assert json.loads(file.with_suffix(".json").read_text())["sparsities"] == [0.1]
+    assert rows_in_files.environments(file) == [rows_in_files.made_with()]
     file.with_suffix(".json").write_text("{")
     with pytest.raises(ValueError, match=r"rows.json: expected JSON"):
-        experiment.check_settings(file, TINY)
+        rows_in_files.check_settings(file, TINY)
     file.with_suffix(".json").unlink()
     Results(file).append([ROW])
     with pytest.raises(ValueError, match=r"rows.csv: expected rows.json with the settings"):
-        experiment.check_settings(file, TINY)
+        rows_in_files.check_settings(file, TINY)
 
 
 # reports and figures
@@ -326,14 +333,14 @@ def some_rows() -> list[Any]:
     rows = []
     for seed in (0, 1, 2):
         for method, sparsity in [("dense", 0.0), ("magnitude", 0.5), ("ec", 0.5), ("magnitude", 0.9), ("ec", 0.9)]:
-            for k, stage in enumerate(experiment.STAGES):
+            for k, stage in enumerate(STAGES):
                 loss = (1, 2, 9)[seed] * (1 + sparsity) * (1 if method == "ec" else 2) / (1 + k)
                 rows.append(Row("196-8-10", "relu", seed, 0.0, method, sparsity, stage, loss, 0.9 - 0.1 * seed))
     return rows
 
 
 def test_report_holds_the_medians_over_seeds() -> None:
-    text = experiment.report(some_rows(), replace(TINY, methods=("magnitude", "ec")), (0.5, 0.9))
+    text = tables.report(some_rows(), replace(TINY, methods=("magnitude", "ec")), (0.5, 0.9))
     assert "### 196-8-10, relu: test loss, median of seeds 0, 1, 2" in text
     assert "| dense | 4.000 → 2.000 | |" in text
     assert "| magnitude | 6.000 → 3.000 | 7.600 → 3.800 |" in text
@@ -342,7 +349,7 @@ def test_report_holds_the_medians_over_seeds() -> None:
 
 
 def test_report_of_an_unfinished_run_leaves_cells_empty() -> None:
-    text = experiment.report(some_rows()[:3], replace(TINY, methods=("magnitude", "ec")), (0.5, 0.9))
+    text = tables.report(some_rows()[:3], replace(TINY, methods=("magnitude", "ec")), (0.5, 0.9))
     assert "| magnitude | 3.000 |  |" in text
     assert "| ec |  |  |" in text
 
@@ -352,17 +359,26 @@ def test_figures_are_drawn_as_png_and_svg_and_again_alike(tmp_path: Path) -> Non
     settings = replace(TINY, methods=("magnitude", "ec"))
     contents = []
     for _ in range(2):
-        figure = mnist.figure(some_rows(), settings)
-        left, right = figure.axes
-        assert left.get_yscale() == right.get_yscale() == "log"
-        assert "after pruning" in left.get_title() and "after fine-tuning" in right.get_title()
-        assert [line.get_label() for line in left.get_lines()] == ["dense", "magnitude", "ec"]
-        np.testing.assert_allclose(left.get_lines()[2].get_ydata(), [3.0, 3.8])
-        np.testing.assert_allclose(right.get_lines()[2].get_ydata(), [1.5, 1.9])
-        experiment.save_figure(figure, tmp_path / "figure.csv")
+        figure = mnist.figure(some_rows(), settings, "fine-tuned")
+        (ax,) = figure.axes
+        assert (ax.get_xscale(), ax.get_yscale()) == ("function", "log")
+        assert [line.get_label() for line in ax.get_lines()] == ["dense", "magnitude", "ec"]
+        assert {text.get_text() for text in ax.texts} == {"dense", "magnitude", "ec"}  # at the lines' ends
+        np.testing.assert_allclose(ax.get_lines()[2].get_ydata(), [1.5, 1.9])
+        assert figure.get_suptitle() == mnist.SENTENCES["fine-tuned"]
+        figures.save_figure(figure, tmp_path / "figure.csv")
         contents.append([(tmp_path / f"figure.{kind}").read_bytes() for kind in ("png", "svg")])
     assert contents[0] == contents[1]
     assert contents[0][0].startswith(b"\x89PNG") and b"<svg" in contents[0][1]
+
+
+def test_no_figure_is_taller_than_a_screen_and_ratios_are_evenly_seen() -> None:
+    pytest.importorskip("matplotlib", reason="figures need the extra `examples`")
+    for name, stage in (("mnist", "pruned"), ("mnist", "fine-tuned")):
+        figure = mnist.figure(Results(rows_in_files.RESULTS / f"{name}.csv").rows(), mnist.FULL, stage)
+        assert figure.get_figheight() < 8
+    steps = np.diff(figures._decades([0.5, 0.8, 0.9, 0.95, 0.98]))
+    assert steps.max() < 1.4 * steps.min()
 
 
 # the scripts
@@ -383,14 +399,15 @@ def test_script_runs_and_continues_and_draws(
     monkeypatch.setattr(mnist, "QUICK", TINY)
     monkeypatch.setattr(mnist, "mnist_folder", lambda _: None)
     monkeypatch.setattr(mnist, "cases", lambda *_: [CASE])
-    monkeypatch.setattr(experiment, "run_all", in_this_process)
+    monkeypatch.setattr(command, "run_all", in_this_process)
     options = ["--quick", "--out", str(tmp_path)]
     assert mnist.main(options) == 0
     first = capsys.readouterr()
     assert "--quick takes the embedded 14×14 digits" in first.err
     assert "### 196-8-10, relu: test loss, median of seeds 3" in first.out
     made = {file.name for file in (tmp_path / "quick").iterdir()}
-    assert made == {f"mnist.{kind}" for kind in ("csv", "json", "md", "png", "svg")}
+    drawn = {f"mnist_{stage}.{kind}" for stage in STAGES for kind in ("png", "svg")}
+    assert made == {f"mnist.{kind}" for kind in ("csv", "json", "md")} | drawn
     rows = (tmp_path / "quick" / "mnist.csv").read_text()
     assert json.loads((tmp_path / "quick" / "mnist.json").read_text())["epochs"] == TINY.epochs
     assert mnist.main([*options, "--report"]) == 0
@@ -415,7 +432,7 @@ def test_equation_script_runs_and_draws(
     monkeypatch.setattr(pde, "N_CELLS", 32)
     cases = [Case("2-4-1", "tanh", 0, d) for d in (0.005, 0.1)]
     monkeypatch.setattr(pde, "cases", lambda *_: cases)
-    monkeypatch.setattr(experiment, "run_all", in_this_process)
+    monkeypatch.setattr(command, "run_all", in_this_process)
     assert pde.main(["--quick", "--out", str(tmp_path)]) == 0
     assert "### 2-4-1, tanh, noise 0.1: test loss" in capsys.readouterr().out
     figures = {f"diffusion_sorption_{name}" for name in ("architectures", "noise", "snapshots")}
@@ -433,7 +450,7 @@ def test_compensations_of_both_experiments_run_and_draw(
     monkeypatch.setattr(pde, "QUICK", replace(pde.QUICK, **tiny, sparsities=(0.5,)))
     monkeypatch.setattr(mnist, "mnist_folder", lambda _: None)
     monkeypatch.setattr(pde, "N_CELLS", 32)
-    monkeypatch.setattr(experiment, "run_all", in_this_process)
+    monkeypatch.setattr(command, "run_all", in_this_process)
     assert compensations.main(["--quick", "--out", str(tmp_path)]) == 0
     text = capsys.readouterr().out
     assert "### 2-12-12-1, tanh, noise 0.005: test loss" in text and "### 196-32-16-10, relu: test accuracy" in text
@@ -446,7 +463,7 @@ def test_script_runs_in_processes_of_its_own(tmp_path: Path) -> None:
     pytest.importorskip("tqdm", reason="progress bars need the extra `examples`")
     settings = replace(TINY, methods=("ec",), sparsities=(0.5,))
     cases = [CASE, replace(CASE, seed=4)]
-    experiment.run_all(mnist.work, cases, settings, tmp_path / "two.csv", 2)
+    command.run_all(mnist.work, cases, settings, tmp_path / "two.csv", 2)
     for case in cases:
         mnist.work(case, settings, tmp_path / "none.csv", None)
     two, none = (Results(tmp_path / name).rows() for name in ("two.csv", "none.csv"))
@@ -462,10 +479,10 @@ def test_committed_rows_are_made_again(tmp_path: Path) -> None:
     """
     pytest.importorskip("tqdm", reason="progress bars need the extra `examples`")
     settings = replace(pde.FULL, methods=("magnitude", "ec", "ec-iterative"), sparsities=(0.5,))
-    experiment.run_all(pde.work, [Case("2-20-20-1", "tanh", 0, 0.005)], settings, tmp_path / "again.csv", 1)
-    file = experiment.RESULTS / "diffusion_sorption.csv"
+    command.run_all(pde.work, [Case("2-20-20-1", "tanh", 0, 0.005)], settings, tmp_path / "again.csv", 1)
+    file = rows_in_files.RESULTS / "diffusion_sorption.csv"
     committed = {row.key: row.test_loss for row in Results(file).rows()}
-    same_machine = f"| {experiment.made_with()} |" in file.with_suffix(".md").read_text(encoding="utf-8")
+    same_machine = rows_in_files.environments(file) == [rows_in_files.made_with()]
     rows = Results(tmp_path / "again.csv").rows()
     assert len(rows) == 8
     for row in rows:
@@ -479,20 +496,20 @@ def test_committed_rows_are_made_again(tmp_path: Path) -> None:
 def test_readme_shows_the_settings_and_the_medians() -> None:
     text = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     lines = {line.split(" | ")[0]: line for line in text.splitlines() if line.startswith("| ")}
-    for name in [f.name for f in fields(experiment.Settings) if f.name not in ("methods", "sparsities")]:
+    for name in [f.name for f in fields(rows_in_files.Settings) if f.name not in ("methods", "sparsities")]:
         line = next(line for start, line in lines.items() if start.startswith(f"| `{name}`"))
         assert line.endswith(f"| {getattr(mnist.FULL, name)} | {getattr(pde.FULL, name)} |"), line
     for net in [*mnist.ARCHITECTURES, *pde.ARCHITECTURES]:
         n_weights = ec.MLP.initialize(Case(net, "tanh", 0).sizes).n_weights
         assert lines[f"| {net}"].startswith(f"| {net} | {n_weights:,} | ")
-    loss = experiment.median_over_seeds(Results(experiment.RESULTS / "mnist.csv").rows())
+    loss = tables.median_over_seeds(Results(rows_in_files.RESULTS / "mnist.csv").rows())
     table = text[text.index("784-300-100-10, relu (dense") :].split("\n\n")[1].splitlines()
     sparsities = [float(s) for s in table[0].split(" | ")[1:-1]] + [0.98]
     for line in table[2:]:
         method, *cells = line.strip("| ").split(" | ")
         for sparsity, cell in zip(sparsities, cells, strict=True):
             key = ("784-300-100-10", "relu", 0.0, method, sparsity)
-            assert cell == " → ".join(f"{loss[(*key, stage)]:.3f}" for stage in experiment.STAGES), (method, sparsity)
+            assert cell == " → ".join(f"{loss[(*key, stage)]:.3f}" for stage in STAGES), (method, sparsity)
 
 
 def test_readme_at_the_top_shows_the_medians_too() -> None:
@@ -502,11 +519,11 @@ def test_readme_at_the_top_shows_the_medians_too() -> None:
     wanted = [("mnist", "784-300-100-10", "relu", 0.0, 0.9), ("mnist", "784-300-100-10", "relu", 0.0, 0.95)]
     wanted += [("diffusion_sorption", "2-20-20-20-20-1", "tanh", 0.005, s) for s in (0.5, 0.8)]
     for line, (name, *network, sparsity) in zip(table, wanted, strict=True):
-        loss = experiment.median_over_seeds(Results(experiment.RESULTS / f"{name}.csv").rows())
+        loss = tables.median_over_seeds(Results(rows_in_files.RESULTS / f"{name}.csv").rows())
         cells = [cell.strip() for cell in line.split("|")[2:-1]]
         for method, cell in zip(methods, cells, strict=True):
             median = loss.get((*network, method, 0.0 if method == "dense" else sparsity, "pruned"))
-            assert cell == ("" if median is None else experiment._short(median)), (line, method)
+            assert cell == ("" if median is None else tables._short(median)), (line, method)
 
 
 def test_script_about_relu_shifts_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -535,7 +552,7 @@ def test_missing_mnist_names_the_four_files_and_their_checksums(
     pytest.importorskip("tqdm", reason="progress bars need the extra `examples`")
     monkeypatch.setattr(mnist, "BESIDE", tmp_path / "nowhere")
     monkeypatch.delenv("ECPRUNE_MNIST", raising=False)
-    monkeypatch.setattr(experiment, "run_all", in_this_process)
+    monkeypatch.setattr(command, "run_all", in_this_process)
     given = [] if folder is None else ["--mnist", str(tmp_path / folder)]
     assert mnist.main(["--no-figures", "--out", str(tmp_path / "out"), *given]) == 1
     message = capsys.readouterr().err
@@ -561,9 +578,9 @@ def test_mnist_is_found_by_option_variable_and_beside_the_project(
 def test_missing_extra_is_named_before_anything_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], module: str
 ) -> None:
-    find_spec = experiment.importlib.util.find_spec
+    find_spec = command.importlib.util.find_spec
     monkeypatch.setattr(
-        experiment.importlib.util,
+        command.importlib.util,
         "find_spec",
         lambda name: None if name == module else find_spec("json"),
     )
@@ -577,7 +594,7 @@ def test_missing_extra_is_named_before_anything_runs(
 def test_folder_that_cannot_be_written_is_a_clear_message(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(experiment.importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(command.importlib.util, "find_spec", lambda name: name)
     (tmp_path / "file").write_text("in the way")
     assert pde.main(["--quick", "--no-figures", "--out", str(tmp_path / "file")]) == 1
     message = capsys.readouterr().err
@@ -589,7 +606,7 @@ def test_folder_that_cannot_be_written_is_a_clear_message(
 def test_read_only_folder_is_a_clear_message(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(experiment.importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(command.importlib.util, "find_spec", lambda name: name)
     (tmp_path / "out").mkdir(mode=0o500)
     assert pde.main(["--quick", "--no-figures", "--out", str(tmp_path / "out")]) == 1
     assert "Permission denied" in capsys.readouterr().err
@@ -601,8 +618,8 @@ def test_interruption_says_how_to_continue(
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(experiment, "run_all", interrupted)
-    monkeypatch.setattr(experiment.importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(command, "run_all", interrupted)
+    monkeypatch.setattr(command.importlib.util, "find_spec", lambda name: name)
     assert pde.main(["--quick", "--no-figures", "--out", str(tmp_path)]) == 130
     assert "finished rows are in" in capsys.readouterr().err
 
@@ -618,7 +635,7 @@ def test_wrong_option_is_named(
     options: list[str],
     message: str,
 ) -> None:
-    monkeypatch.setattr(experiment.importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(command.importlib.util, "find_spec", lambda name: name)
     assert mnist.main(["--quick", "--no-figures", "--out", str(tmp_path), *options]) == 1
     assert message in capsys.readouterr().err
 
@@ -626,7 +643,7 @@ def test_wrong_option_is_named(
 def test_report_without_rows_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(experiment.importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(command.importlib.util, "find_spec", lambda name: name)
     assert mnist.main(["--report", "--no-figures", "--out", str(tmp_path)]) == 1
     assert "no rows yet" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
@@ -650,7 +667,7 @@ def test_full_runs_cover_what_the_figures_need() -> None:
     assert {c.seed for c in equation} == {0, 1, 2}
     assert {c.seed for c in mnist.cases(False, 784, [7]) + pde.cases(True, [7])} == {7}
     drawn = (mnist.FULL, pde.FULL, compensations.MNIST, compensations.EQUATION)
-    assert {method for settings in drawn for method in settings.methods} == set(experiment.STYLES)
+    assert {method for settings in drawn for method in settings.methods} == set(figures.STYLES)
     assert min(mnist.FULL.sparsities) == 0.1 and max(mnist.FULL.sparsities) == 0.98
 
 

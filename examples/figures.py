@@ -1,0 +1,134 @@
+"""Loss against the pruning ratio, the axis in log(1 − ratio): a panel a network, a line a method."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rows import Row
+
+from ecprune_np._files import replacing
+
+# Okabe and Ito's colours, which the colour-blind tell apart; a ranking or what answers for it has one, in all figures
+STYLES = {  # method: colour, marker, line
+    "random": ("#999999", "x", ":"),
+    "magnitude": ("#000000", "s", "--"),
+    "magnitude+shift": ("#000000", "s", "-"),
+    "gradient-magnitude": ("#999999", "v", "--"),
+    "obd": ("#cc79a7", "^", "--"),
+    "wanda": ("#009e73", "P", "--"),
+    "nonlinear": ("#56b4e9", "d", "-"),
+    "ec-unshifted": ("#e69f00", "o", ":"),
+    "ec": ("#e69f00", "o", "-"),
+    "ec-fisher": ("#e69f00", "D", "--"),
+    "ec-iterative": ("#d55e00", "o", "-"),
+    "ec-fisher-iterative": ("#d55e00", "D", "--"),
+    "ec-iterative+guarded": ("#009e73", "v", "-"),
+    "ec-iterative+joint": ("#56b4e9", "^", "-"),
+    "ec-fisher-iterative+joint": ("#56b4e9", "^", "--"),
+    "ec-iterative+row": ("#0072b2", "o", "-"),
+    "ec-fisher-iterative+row": ("#0072b2", "D", "--"),
+}
+TICKS = (0.1, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99)
+LABEL_HEIGHT = 0.036  # of a panel, between the labels of two lines
+
+Panel = tuple[str, Callable[[Row], bool]]  # a title, and which rows are in it
+
+
+def panel(title: str, **fields: Any) -> Panel:
+    """The panel of the rows that have these values, as architecture="784-300-100-10", stage="pruned"."""
+    return title, lambda row: all(getattr(row, name) == value for name, value in fields.items())
+
+
+def ratio_figure(
+    rows: list[Row], grid: Sequence[Sequence[Panel]], methods: Sequence[str], loss_name: str, sentence: str
+) -> Any:
+    """Test loss against the pruning ratio, in rows and columns of panels under a sentence that says what to see.
+
+    Lines are medians over the seeds, bands their range, the grey line is the dense network.  Panels of a row have one
+    scale; the lines of its last one are labelled.
+    """
+    from matplotlib.figure import Figure
+
+    n_rows, n_columns = len(grid), max(map(len, grid))
+    figure = Figure(figsize=(3.4 * n_columns + 2.6, 1.1 + 3.0 * n_rows), layout="constrained")
+    figure.suptitle(sentence, fontsize=11)
+    axes = figure.subplots(n_rows, n_columns, sharex=True, sharey="row", squeeze=False)
+    for panels, row_of_axes in zip(grid, axes):
+        for (title, chosen), ax in zip(panels, row_of_axes):
+            ax.set_xscale("function", functions=(_decades, lambda u: 1 - 10.0**-u))
+            ax.set_yscale("log")
+            here = [row for row in rows if chosen(row)]
+            dense = [row.test_loss for row in here if row.method == "dense"]
+            if dense:
+                ax.axhline(statistics.median(dense), color="#999999", linewidth=3, alpha=0.5, zorder=0, label="dense")
+            for method in methods:
+                _line(ax, [row for row in here if row.method == method], method)
+            shown = [s for s in TICKS if any(row.sparsity == s for row in rows)]
+            ax.set_xticks(shown, [f"{s:g}" for s in shown], minor=False)
+            ax.set_xticks([], minor=True)
+            ax.grid(True, which="major", alpha=0.3)
+            ax.set_title(title, fontsize=10)
+        row_of_axes[0].set_ylabel(loss_name)
+    for ax in axes[-1]:
+        ax.set_xlabel("pruning ratio")
+    for row_of_axes in axes:
+        _label_lines(row_of_axes[-1])
+    handles, labels = axes[0, -1].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=6, fontsize=9, frameon=False)
+    return figure
+
+
+def _decades(sparsity: Any) -> Any:
+    """−log10(1 − s)."""
+    return -np.log10(np.maximum(1 - np.asarray(sparsity, float), 1e-9))
+
+
+def _line(ax: Any, rows: list[Row], method: str) -> None:
+    by_sparsity: dict[float, list[float]] = {}
+    for row in rows:
+        by_sparsity.setdefault(row.sparsity, []).append(row.test_loss)
+    if not by_sparsity:
+        return
+    x = sorted(by_sparsity)
+    color, marker, line = STYLES[method]
+    middle = [statistics.median(by_sparsity[s]) for s in x]
+    ax.plot(x, middle, color=color, marker=marker, linestyle=line, markersize=4, linewidth=1.4, label=method)
+    ax.fill_between(x, [min(by_sparsity[s]) for s in x], [max(by_sparsity[s]) for s in x], color=color, alpha=0.1)
+
+
+def _label_lines(ax: Any) -> None:
+    """Each line's name at its right end, in its colour, moved no further than room for the others asks for."""
+    from scipy.optimize import isotonic_regression
+
+    lines = ax.get_lines()
+    low, high = np.log(ax.get_ylim())
+    ends = np.array([(np.log(line.get_ydata()[-1]) - low) / (high - low) for line in lines])
+    order, room = np.argsort(ends, kind="stable"), LABEL_HEIGHT * np.arange(len(lines))
+    places = np.minimum(isotonic_regression(ends[order] - room).x, 1 - room[-1]) + room
+    for k, place in zip(order, places):
+        color = lines[k].get_color()
+        ax.annotate(
+            lines[k].get_label(),
+            xy=(1, ends[k]),
+            xytext=(1.06, place),
+            xycoords="axes fraction",
+            textcoords="axes fraction",
+            color=color,
+            fontsize=8,
+            va="center",
+            arrowprops={"arrowstyle": "-", "color": color, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 0},
+        )
+
+
+def save_figure(figure: Any, file: Path) -> None:
+    """Write a figure as PNG and SVG, the same bytes for the same rows."""
+    import matplotlib
+
+    with matplotlib.rc_context({"svg.hashsalt": "ecprune_np", "svg.fonttype": "path"}):
+        for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
+            with replacing(file.with_suffix(f".{kind}")) as stream:
+                figure.savefig(stream, format=kind, dpi=130, metadata=metadata)
