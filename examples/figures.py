@@ -33,7 +33,7 @@ STYLES = {  # method: colour, marker, line
     "ec-fisher-iterative+row": ("#0072b2", "D", "--"),
 }
 TICKS = (0.1, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99)
-LABEL_HEIGHT = 0.036  # of a panel, between the labels of two lines
+LABEL_HEIGHT = 0.042  # of a panel, between the labels of two lines
 
 Panel = tuple[str, Callable[[Row], bool]]  # a title, and which rows are in it
 
