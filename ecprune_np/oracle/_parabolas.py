@@ -10,7 +10,7 @@ import numpy as np
 
 from .._types import Array, Mask
 from ._expansion import Norms, expansion
-from ._removal import Removal
+from ._removal import Removal, multiplied
 
 SHARED = 3  # smaller cells help where their part of the error is more than so many times that of the samples
 
@@ -81,7 +81,7 @@ def _blocks(removal: Removal, n_centres: int) -> Iterator[tuple[slice, slice]]:
 
 def _summed(inputs: Array, terms: Array, I: int) -> Array:
     """Σ_n a_jn times a term of a neuron and a centre, (J, N) and (I Q, N) to (I, J, Q)."""
-    product: Array = (inputs @ terms.T).reshape(len(inputs), I, -1).transpose(1, 0, 2)
+    product: Array = multiplied(inputs, terms.T).reshape(len(inputs), I, -1).transpose(1, 0, 2)
     return product
 
 

@@ -21,7 +21,8 @@ from ._slopes import SLOPES
 Indices = npt.NDArray[np.intp]
 
 ROUNDINGS = 16  # roundings of the output, below which a change of it has no direction
-MEMORY = 2**22  # stays in the caches, and products this small are not split among threads at a loss
+MEMORY = 2**22  # stays in the caches
+UNSPLIT = 2**18  # multiplications in a product, which BLAS does not split among its own threads
 KEPT = 2**23
 ALL = slice(None)
 
@@ -89,7 +90,7 @@ class Removal:
         weights: Array = self.p.mlp.weights[m]
         if m == self.l + 1:
             return weights.take(i, axis=1)[..., np.newaxis] * change
-        product = weights @ change.reshape(len(change), -1)  # one product of matrices, not J of them
+        product = multiplied(weights, change.reshape(len(change), -1))  # one product of matrices, not J of them
         return product.reshape(-1, *change.shape[1:])
 
     def _own(self, i: Indices, t: Array, slope: Array | None, n: slice) -> tuple[Array, Any]:
@@ -204,6 +205,15 @@ def fixed_cotangents(p: Problem, outputs: Array) -> Array | None:
         stepped[:, k] += 1j * STEP
         columns.append(embedding(p, stepped).imag.T / p.dtype.type(STEP))
     return np.stack(columns, axis=-1)
+
+
+def multiplied(a: Array, b: Array) -> Array:
+    """a b, by as many columns of b as BLAS leaves to one thread: side by side are groups of neurons, which it slows."""
+    product = np.empty((len(a), b.shape[1]), b.dtype)
+    step = max(1, UNSPLIT // a.size)
+    for columns in (slice(first, first + step) for first in range(0, b.shape[1], step)):
+        np.matmul(a, b[:, columns], out=product[:, columns])
+    return product
 
 
 def squares(a: Array) -> Array:
