@@ -121,7 +121,7 @@ def test_parabolas_of_all_weights_are_within_their_error(drawn, log_half, memory
     for l in range(drawn.mlp.n_layers):
         removal = removal_of(drawn, l, memory=memory)
         everyone, centres = np.arange(len(removal.weights)), np.array([-1.7, 0.0, 0.4])
-        cells = parabolas(removal, norms(removal), centres, half)
+        cells = parabolas(removal, norms(removal), centres, np.full(3, half))
         for s in half * np.linspace(-1, 1, 5):
             for q, centre in enumerate(centres):
                 true = removal.value(everyone, np.full(len(everyone), centre + s)).reshape(removal.shape)
@@ -217,11 +217,13 @@ def test_what_is_excluded_for_all_weights_is_not_lower(drawn):
     for l in range(drawn.mlp.n_layers):
         removal = removal_of(drawn, l)
         k, noise, where = np.arange(len(removal.weights)), removal.output_rounding(), bracket(removal)
-        value = removal.value(k, np.zeros(len(k)))
-        left = not_excluded(removal, norms(removal), value, where, noise)
+        best = Points.evaluate(removal, k, np.zeros(len(k)))
+        value = best.value
+        left, settled = not_excluded(removal, norms(removal), value, best, where, noise)
         for shift in (where.low.min(), *np.linspace(-9, 9, 61), where.high.max()):
             out = (shift < left.low - 1e-9) | (shift > left.high + 1e-9)
             there = removal.value(k, np.full(len(k), float(shift)))
+            out |= settled
             inside = where.low.min() <= shift <= where.high.max()
             assert not inside or (there >= value - 1e-10 * value - 4 * tie(value, noise) - 1e-29)[out].all(), (l, shift)
 
@@ -234,8 +236,8 @@ def test_bounds_hold_in_all_that_is_not_excluded(drawn, seed):
     for l in range(drawn.mlp.n_layers):
         removal = removal_of(drawn, l)
         (_, J), k = removal.shape, np.arange(len(removal.weights))
-        value = removal.value(k, np.zeros(len(k)))
-        left = not_excluded(removal, norms(removal), value, bracket(removal), removal.output_rounding())
+        best = Points.evaluate(removal, k, np.zeros(len(k)))
+        left, _ = not_excluded(removal, norms(removal), best.value, best, bracket(removal), removal.output_rounding())
         held = np.flatnonzero((left.low < left.high) & np.isfinite(left.curvature) & (left.kink == 0))
         if len(held) == 0:
             continue
@@ -247,15 +249,19 @@ def test_bounds_hold_in_all_that_is_not_excluded(drawn, seed):
         assert (turned <= left.curvature[held] * np.abs(shifts[0] - shifts[1]) + 1e-12 * size).all(), l
 
 
-def test_where_cells_are_missing_between_the_ends_no_bound_holds():
-    """EC-9.8: f = sin z is nearly restored by δ = w and by δ = π − 2 z + w; all between is excluded early."""
+def test_what_is_excluded_between_the_ends_counts_in_their_bounds():
+    """EC-9.8: f = tanh(z + 2) − tanh(z − 2) is even, so that z = −4 is nearly restored by δ = w and by δ = 8 + w."""
     rng = np.random.default_rng(0)
-    mlp = ec.MLP([0.01 * rng.uniform(1, 2, (1, 30))], [[0.5]], output_activation="sin")
+    ends = [[[1.0], [1.0]], [[1.0, -1.0]]], [[2.0, -2.0], [0.0]]
+    mlp = ec.MLP([0.01 * rng.uniform(1, 2, (1, 30)), *ends[0]], [[-4.5], *ends[1]], ["identity", "tanh"])
     x = 1 + 1e-3 * rng.standard_normal((6, 30))
     removal = removals(problem(mlp, x, "output"))(0, np.arange(1))
-    value = 2 * removal.value(np.arange(30), removal.first_order_shift())
-    left = not_excluded(removal, norms(removal), value, bracket(removal), 0.0)
-    assert (left.low < 0.02).all() and (left.high > 1).all() and np.isinf(left.curvature).all()
+    best = Points.evaluate(removal, np.arange(30), removal.first_order_shift())
+    left, settled = not_excluded(removal, norms(removal), 2 * best.value, best, bracket(removal), 0.0)
+    assert (left.low < 0.02).all() and (left.high > 8).all() and not settled.any()
+    t = np.full((1, 6), 4.0) + np.array([[-2.7], [-2.5]])  # where tanh(z + 2) bends most
+    _, slopes = removal.changes_and_slopes(np.zeros(2, int), t)
+    assert (left.curvature >= np.abs(np.diff(slopes[0], axis=0)).max() / 0.2).all(), left.curvature
     found = ec.oracle.nonlinear(mlp, x)
     assert found.certified[0].all() and (np.abs(found.bias_shift[0]) < 0.03).all()
 

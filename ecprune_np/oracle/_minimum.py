@@ -15,7 +15,7 @@ from ._expansion import Norms
 from ._guess import guess
 from ._intervals import SETTLED
 from ._removal import Indices, Removal, tie
-from ._search import Found, Task, search
+from ._search import Found, Task, downhill, search
 from ._straight import least
 
 FLAT = 1e-6  # of Φ_true, by which it still varies where its limit is reached
@@ -96,9 +96,9 @@ def _smooth(
         true = removal.value(below, shift[below])
         lower = true < value[below]
         start[below[lower]], value[below[lower]] = shift[below[lower]], true[lower]
-    remaining = not_excluded(removal, size, value, where, noise)
-    task = Task(removal, size, remaining, noise, where.periodic, max_steps, most)
-    found = search(task, (start, value), guess(removal, start))
+    task = Task(removal, size, noise, where.periodic, max_steps, most)
+    best, converged = downhill(task, (start, value), guess(removal, start))
+    found = search(task, best, converged, *not_excluded(removal, size, value, best, where, noise))
     best = found.best
     limit = np.where(outside.constant, outside.value, np.inf).min(axis=0)
     flat = best.square * best.shift**2 <= FLAT * best.value + (1e3 * noise) ** 2

@@ -17,7 +17,7 @@ SHARED = 3  # smaller cells help where their part of the error is more than so m
 
 @dataclass(frozen=True, eq=False)
 class Parabolas:
-    """√Φ_true(δ + s) is within `error` of the root of a + 2 b s + c s² for |s| ≤ half, at Q centres δ: (I, J, Q).
+    """√Φ_true(δ + s) is within `error` of the root of a + 2 b s + c s² for |s| ≤ half, in Q cells around δ: (I, J, Q).
 
     a is known within `rounding`; `helps` says where smaller cells would have a smaller error.  c, and λ and κ, the
     norms of what holds anywhere in a cell, are the same for all weights of a neuron: (I, 1, Q).
@@ -39,7 +39,7 @@ class Parabolas:
             return s, np.maximum(self.a + (2 * self.b + self.c * s) * s, 0)
 
 
-def parabolas(removal: Removal, size: Norms, centres: Array, half: float) -> Parabolas:
+def parabolas(removal: Removal, size: Norms, centres: Array, half: Array) -> Parabolas:
     """Around t = δ in all samples, so that u = s − w_ij a_j; products of matrices give them for all j (EC-9.8)."""
     (I, J), p = removal.shape, removal.p
     w = removal.weights.reshape(I, J, 1)
@@ -47,8 +47,8 @@ def parabolas(removal: Removal, size: Norms, centres: Array, half: float) -> Par
     c, k2, l2 = np.zeros((3, I, 1, len(centres)), p.dtype)
     for n, q in _blocks(removal, len(centres)):
         Q = len(centres[q])
-        i, t = np.repeat(removal.neurons, Q), np.tile(centres[q], I)[:, np.newaxis]
-        e = expansion(removal, size, i, t, half + np.repeat(removal.farthest[:, n], Q, axis=0), n)
+        i, (t, reach) = np.repeat(removal.neurons, Q), np.tile([centres[q], half[q]], I)[..., np.newaxis]
+        e = expansion(removal, size, i, t, reach + np.repeat(removal.farthest[:, n], Q, axis=0), n)
         A, B, C, K, L = (term * p.weight[n] for term in (e.value, e.slope, e.square, e.curvature**2, e.kink**2))
         inputs = removal.inputs[:, n]
         squared = inputs * inputs

@@ -21,20 +21,14 @@ PROMISING = 16  # of the intervals of a weight that are too many to be halved
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """What is searched for each weight k: δ between the ends that remain, up to so many intervals at a time."""
+    """What is searched for each weight k, up to so many intervals at a time."""
 
     removal: Removal
     size: Norms
-    remaining: Remaining
     noise: Any
     periodic: bool
     max_steps: int
     max_intervals: int
-
-    @property
-    def ends(self) -> tuple[Array, Array]:
-        """The lower and the upper ones."""
-        return self.remaining.low, self.remaining.high
 
     def descend(self, k: Indices, begin: Points) -> tuple[Points, Mask]:
         """Within the period, where there is one: nearer to 0."""
@@ -58,25 +52,28 @@ class Found:
     finest: Array
 
 
-def search(task: Task, start: tuple[Array, Array], guess: Array) -> Found:
-    """The least Φ_true, given a start (δ, Φ_true) for each weight, and a guess (EC-9.8).
-
-    The interval around the best δ that is known, its home, covers all between the ends, and in most networks that
-    is settled at once: nothing there is lower.  Else the home is narrowed, and what lies beside it halved.  Where a
-    centre is lower, a descent from it finds a better δ, and all begins anew around that.
-    """
+def downhill(task: Task, start: tuple[Array, Array], guess: Array) -> tuple[Points, Mask]:
+    """Downhill from the better of a start (δ, Φ_true) and a guess for each weight."""
     everyone = np.arange(len(guess))
-    begin = Points.evaluate(task.removal, everyone, guess)
-    worse = np.flatnonzero(~(begin.value <= start[1]))
-    begin = begin.put(worse, Points.evaluate(task.removal, worse, start[0][worse]))
-    best, converged = task.descend(everyone, begin)
-    homes = around(everyone, best.shift, task.ends)
-    left = np.flatnonzero(~_settled_at_once(task, best, homes))
-    floor, finest = np.full_like(guess, np.inf), 2 * homes.half
-    intervals = homes[left]
+    points = Points.evaluate(task.removal, everyone, guess)
+    worse = np.flatnonzero(~(points.value <= start[1]))
+    return task.descend(everyone, points.put(worse, Points.evaluate(task.removal, worse, start[0][worse])))
+
+
+def search(task: Task, best: Points, converged: Mask, remaining: Remaining, finished: Mask) -> Found:
+    """The least Φ_true, given the best that is known, where a lower one may be, and which are finished (EC-9.8).
+
+    In most networks all are.  Else an interval around the best δ, its home, that covers all between the ends is
+    narrowed, and what lies beside it halved.  Where a centre is lower, a descent from it finds a better δ, and all
+    begins anew around that.
+    """
+    everyone, ends = np.arange(len(finished)), (remaining.low, remaining.high)
+    homes = around(everyone, best.shift, ends)
+    floor, finest = np.full_like(best.shift, np.inf), 2 * homes.half
+    intervals = homes[~finished]
     lines = looked_at(task.removal, task.size, intervals)
-    moved = np.zeros(len(guess), bool)
-    others: list[tuple[Indices, Array]] = [(left[:0], guess[:0])]  # δ from which a descent may lead as low, or lower
+    moved = np.zeros_like(finished)
+    others = [(everyone[:0], best.shift[:0])]  # δ from which a descent may lead as low, or lower
     level = 0
     while len(intervals.k) > 0:
         level += 1
@@ -86,31 +83,19 @@ def search(task: Task, start: tuple[Array, Array], guess: Array) -> Found:
         settled = lines.settled(intervals.half, value, task.noise)
         others.append(_ties(best, intervals, lines, settled, task.noise))
         left = np.flatnonzero(~settled)
-        too_many = np.bincount(intervals.k[left], minlength=len(guess)) > task.max_intervals
+        too_many = np.bincount(intervals.k[left], minlength=len(everyone)) > task.max_intervals
         given_up = too_many[intervals.k[left]] | (level >= LEVELS)
         others.append(_most_promising(intervals[left[given_up]], lines[left[given_up]]))
         for_good, left = left[given_up], left[~given_up]
         np.minimum.at(floor, intervals.k[for_good], lines[for_good].bound(intervals.half[for_good]))
         again = np.flatnonzero(moved)
-        intervals = joined(_inside(intervals[left].halved(), task.ends), around(again, best.shift[again], task.ends))
+        intervals = joined(_inside(intervals[left].halved(), ends), around(again, best.shift[again], ends))
         np.minimum.at(finest, intervals.k, 2 * intervals.half)
         lines = looked_at(task.removal, task.size, intervals)
         rows, begin = _lower(best, lines.at, intervals.k, task.noise)
         found, converged[rows] = task.descend(rows, begin)
         best, moved = best.put(rows, found), np.isin(everyone, rows)
     return Found(_of_all(task, best, others), converged, floor, finest)
-
-
-def _settled_at_once(task: Task, best: Points, homes: Intervals) -> Mask:
-    """Those homes that the bounds settle which hold in all that remains, if the best δ is there too.
-
-    κ bounds h'' from any point to any other; λ is of the cells' centres, so that there must be no kink.
-    """
-    remaining = task.remaining
-    there = (remaining.low <= best.shift) & (best.shift <= remaining.high) & (remaining.kink == 0)
-    lines = Lines(best, remaining.kink, remaining.curvature)
-    settled: Mask = (there | (homes.half == 0)) & lines.settled(homes.half, best.value, task.noise)
-    return settled
 
 
 def _inside(intervals: Intervals, ends: tuple[Array, Array]) -> Intervals:
