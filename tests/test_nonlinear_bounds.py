@@ -15,12 +15,12 @@ from ecprune_np.oracle._bends import _CURVATURES, ASYMPTOTES, JUMPS, STEEPEST, S
 from ecprune_np.oracle._bracket import FARTHEST, bracket
 from ecprune_np.oracle._common import problem
 from ecprune_np.oracle._descent import Points
-from ecprune_np.oracle._exclusion import not_excluded, tails
+from ecprune_np.oracle._exclusion import Remaining, not_excluded, tails
 from ecprune_np.oracle._expansion import expansion, norms
 from ecprune_np.oracle._guess import guess
 from ecprune_np.oracle._intervals import Intervals, Lines, around, looked_at
 from ecprune_np.oracle._parabolas import parabolas
-from ecprune_np.oracle._removal import removals, tie
+from ecprune_np.oracle._removal import UNSPLIT, multiplied, removals, tie
 
 few = settings(max_examples=40, deadline=None, derandomize=True)
 DENSE = np.linspace(-20, 20, 8001)
@@ -264,6 +264,20 @@ def test_what_is_excluded_between_the_ends_counts_in_their_bounds():
     assert (left.curvature >= np.abs(np.diff(slopes[0], axis=0)).max() / 0.2).all(), left.curvature
     found = ec.oracle.nonlinear(mlp, x)
     assert found.certified[0].all() and (np.abs(found.bias_shift[0]) < 0.03).all()
+
+
+def test_bounds_between_the_ends_settle_nothing_from_outside():
+    """EC-9.8: nor where a kink is between them; where no value is lower, there is nothing to be settled."""
+    best = Points(*np.array([[1.5, 0.0, 1.5, 0.0], [1.0] * 4, [0.0] * 4, [1.0] * 4]))
+    kink = np.array([0.0, 0.0, 1e-3, 0.0])
+    remaining = Remaining(np.array([1.0, 1.0, 1.0, np.inf]), np.array([2.0, 2.0, 2.0, -np.inf]), kink, 0 * kink)
+    assert remaining.settled(best, 0.0).tolist() == [True, False, False, True]
+
+
+@pytest.mark.parametrize("width", [UNSPLIT // 16, UNSPLIT])
+def test_a_product_by_columns_has_all_of_them(width):
+    a, b = np.ones((4, width)), np.arange(11) * np.ones((width, 1))
+    assert (multiplied(a, b) == width * np.arange(11)).all()
 
 
 def test_tails_are_the_parabolas_beyond():

@@ -15,7 +15,7 @@ from ._intervals import Lines, around
 from ._parabolas import parabolas
 from ._removal import Removal
 
-CELLS = 8  # on either side of 0, to begin with
+CELLS = 13  # on either side of 0, to begin with
 MOST_CELLS = 512
 SERVED = 1  # weights of a neuron, by a cell that is worth its halving
 
@@ -122,7 +122,7 @@ def not_excluded(
 
 def _first(where: Bracket) -> tuple[Array, Array]:
     """What covers the bracket, ever wider away from 0, where most minima are: the centres, and half the widths."""
-    shares = 2.0 ** -np.arange(CELLS)
+    shares = 1.5 ** -np.arange(CELLS)
     low, high = np.minimum(where.low.min(), 0), np.maximum(where.high.max(), 0)
     ends = np.concatenate([low * shares, [0 * low], high * shares[::-1]])
     return (ends[1:] + ends[:-1]) / 2, np.diff(ends) / 2

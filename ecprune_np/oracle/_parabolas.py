@@ -71,7 +71,7 @@ def parabolas(removal: Removal, size: Norms, centres: Array, half: Array) -> Par
 
 def _blocks(removal: Removal, n_centres: int) -> Iterator[tuple[slice, slice]]:
     """Blocks of samples and of centres that `memory` holds."""
-    N, pairs = removal.p.n_samples, max(1, removal.pairs(10) // removal.shape[0])
+    N, pairs = removal.p.n_samples, max(1, removal.pairs(6) // removal.shape[0])
     n_block = min(N, pairs)
     q_block = max(1, pairs // n_block)
     for n in (slice(first, first + n_block) for first in range(0, N, n_block)):
