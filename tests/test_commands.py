@@ -30,6 +30,7 @@ class Terminal(io.StringIO):
         return True
 
 
+PROGRAM = "python -m ecprune_np"
 CLASSES = make([4, 8, 6, 3], "tanh", n_samples=150, seed=1)
 VALUES = make([3, 8, 2], "relu", n_samples=150, seed=2)
 
@@ -72,7 +73,7 @@ def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     def refused(command: str, *arguments: Any, network: str = "network.npz", data: str = "data.npz") -> str:
         assert main([command, network, "--data", data, *map(str, arguments)]) == 2
         out, err = capsys.readouterr()
-        start = f"python -m ecprune_np {command}: "
+        start = f"{PROGRAM} {command}: "
         assert out == "" and err.startswith(start) and err.count("\n") == 1, err
         return err.removeprefix(start).rstrip("\n")
 
@@ -357,8 +358,9 @@ def test_training_without_targets_goes_towards_the_aim(run: Callable[..., str]) 
 
 def test_it_is_saved_for_other_programs_too(run: Callable[..., str]) -> None:
     options = ["--sparsity", 0.5, "--steps", 2]
-    run("prune", *options, "--out", "p.npz")
-    run("prune", *options, "--out", "p.safetensors")
+    texts = [run("prune", *options, "--out", file) for file in ("p.npz", "p.safetensors")]
+    told = f"\n.npz file: {Path('p.npz').stat().st_size:,} bytes, "  # which the other one is not
+    assert all(told in text for text in texts) and texts[1].splitlines()[-1:] == written("p.safetensors")
     a, b = ec.load("p.npz").mlp, from_safetensors("p.safetensors")
     assert all((u == v).all() for u, v in zip((*a.weights, *a.biases), (*b.weights, *b.biases)))
 
@@ -372,8 +374,8 @@ def test_it_is_saved_for_other_programs_too(run: Callable[..., str]) -> None:
         (["--method", "ec+row", "--compensation", "joint"], "--compensation: expected none, .* beside --method ec.row"),
         (["--method", "magnitude", "--metric", "fisher"], "method: 'magnitude-fisher' measures nothing"),
         (["--steps", 0], "--steps: expected at least 1, got 0"),
-        (["--samples", 0], "data.npz: --samples: expected at least 1, got 0"),
-        (["--seed", -1], "data.npz: --seed: expected at least 0, got -1"),
+        (["--samples", 0], "--samples: expected at least 1, got 0"),
+        (["--seed", -1], "--seed: expected at least 0, got -1"),
         (["--fine-tune", -1], "--fine-tune: expected at least 0, got -1"),
         (["--out", "p.pt"], "--out: expected a file that ends in .npz or .safetensors, got p.pt"),
         (["--aim", "values.npz"], "--aim: expected a network with sizes and activations"),
@@ -387,10 +389,34 @@ def test_bad_options_of_prune_are_named(refused: Callable[..., str], options: li
     assert not Path("p.npz").exists()
 
 
-def test_what_is_gone_already_counts(refused: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> None:
-    ec.prune(CLASSES.mlp, ec.criteria.magnitude(CLASSES.mlp), 0.5).save("half.npz")
-    assert main(["prune", "half.npz", "--data", "data.npz", "--sparsity", "0.3", "--out", "p.npz"]) == 2
-    assert "sparsity: expected at least the 0.5 that is gone already, got 0.3" in capsys.readouterr().err
+def test_what_is_gone_already_counts(refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """And is said before any weight is ranked, which may take long."""
+    half = ec.prune(CLASSES.mlp, ec.criteria.magnitude(CLASSES.mlp), 0.5)
+    half.save("half.npz")
+    for command in (_prune, _compare):
+        monkeypatch.setattr(command, "pruner", lambda *_, **__: pytest.fail("it has begun to work"))
+    prune = ["prune", "--out", "p.npz", "--sparsity"]
+    said = "--sparsity: expected at least the 0.5 that is gone already in half.npz, got 0.3"
+    assert refused(*prune, 0.3, network="half.npz") == said
+    most = max((~mask).mean() for mask in half.masks)
+    said = f"--sparsity: expected at least the {most:.6g} of a layer that is gone already in half.npz, got 0.5"
+    assert refused(*prune, 0.5, "--scope", "layer", network="half.npz") == said
+    said = "--sparsities: expected at least the 0.5 that is gone already in half.npz, got 0.2"
+    assert refused("compare", "--methods", "nonlinear", "--sparsities", 0.9, 0.2, network="half.npz") == said
+
+
+def test_where_nothing_can_be_measured_this_is_said_before_the_work(refused: Callable[..., str]) -> None:
+    np.savez("data.npz", x_train=CLASSES.x, x_test=CLASSES.x[:1])  # as the tenth of a few samples is
+    for command in (["prune", "--sparsity", 0.5, "--out", "p.npz"], ["compare", "--csv", "c.csv"]):
+        said = "data.npz: expected targets, or test samples on which the outputs differ, got no targets and the same"
+        assert refused(*command) == f"{said} outputs on 1"
+    assert not Path("p.npz").exists() and not Path("c.csv").exists()
+
+
+def test_single_precision_is_pruned_and_drawn_without_a_word(run: Callable[..., str]) -> None:
+    CLASSES.mlp.astype(np.float32).save("network.npz")
+    run("prune", "--sparsity", 0.5, "--steps", 2, "--out", "p.npz", "--html", "p.html")
+    assert "The largest shift" in Path("p.html").read_text()
 
 
 # compare
@@ -493,6 +519,7 @@ def test_many_sparsities_and_long_names_fit_80_columns(run: Callable[..., str]) 
     [
         (["--sparsities", "1.5"], "--sparsities: expected numbers from 0 to 1 such as 0.5 0.9, got '1.5'"),
         (["--sparsities", "half"], "--sparsities: expected numbers from 0 to 1 such as 0.5 0.9, got 'half'"),
+        (["--sparsities", ","], "--sparsities: expected numbers from 0 to 1 such as 0.5 0.9, got ','"),
         (["--methods", "magnitude", "best"], "method: expected RANKING"),
         (["--steps", "0"], "--steps: expected at least 1, got 0"),
     ],
@@ -511,7 +538,11 @@ def test_methods_that_need_targets_are_refused_where_there_are_none(capsys: pyte
         (["score", *base, "--metric", "cross_entropy"], "--metric cross_entropy: needs targets of training samples"),
     ]:
         assert main(arguments) == 2
-        assert f"{arguments[0]}: {message}" in capsys.readouterr().err
+        out, err = capsys.readouterr()
+        assert f"{arguments[0]}: {message}" in err and out == ""
+    np.savez("data.npz", x=CLASSES.x, y=CLASSES.labels)
+    assert main(["compare", *base, "--methods", "nonlinear", "ec-mse"]) == 2
+    assert capsys.readouterr() == ("", f"{PROGRAM} compare: ec-mse: data.npz: y: expected shape (135, 3), got (135,)\n")
 
 
 # progress, warnings, memory

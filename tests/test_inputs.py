@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,7 @@ def test_safetensors_need_an_activation_where_they_name_none() -> None:
     }
     numpy.save_file(arrays, "theirs.safetensors")
     assert same(read_network(Path("theirs.safetensors"), "tanh").mlp, D.mlp)
-    with pytest.raises(ValueError, match=r"^activation: theirs.safetensors does not name one; expected one of"):
+    with pytest.raises(ValueError, match=r"^--activation: theirs.safetensors does not name one; expected one of"):
         read_network(Path("theirs.safetensors"))
     with pytest.raises(ValueError, match=r"^theirs.safetensors: activation: expected one of"):
         read_network(Path("theirs.safetensors"), "swish")
@@ -96,7 +97,7 @@ def test_an_activation_may_be_given_for_each_layer() -> None:
     }
     np.savez("bare.npz", **arrays)
     assert same(read_network(Path("bare.npz"), "relu,gelu").mlp, mixed)
-    with pytest.raises(ValueError, match=r"^activation: bare.npz does not name one; expected one of"):
+    with pytest.raises(ValueError, match=r"^--activation: bare.npz does not name one; expected one of"):
         read_network(Path("bare.npz"))
 
 
@@ -130,7 +131,8 @@ def test_keras_is_read(monkeypatch: pytest.MonkeyPatch, refused: Callable[..., s
     assert same(read_network(Path("network.keras")).mlp, D.mlp)
     with pytest.raises(ValueError, match=r"^--activation: expected none"):
         read_network(Path("network.keras"), "relu")
-    Path("network.keras").write_bytes(b"PK" + bytes(100))
+    with zipfile.ZipFile("network.keras", "w") as file:
+        file.writestr("config.json", "{}")
     assert refused(network="network.keras").startswith("network.keras: expected a .keras file: ")
 
 
@@ -138,7 +140,7 @@ def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, ref
     def missing(name: str) -> Any:
         raise ModuleNotFoundError(f"No module named {name!r}")
 
-    Path("network.keras").write_bytes(b"PK")
+    zipfile.ZipFile("network.keras", "w").close()
     monkeypatch.setattr("ecprune_np.commands._inputs.framework", missing)
     assert refused(network="network.keras").startswith("network.keras: to read it, the package keras ")
 
@@ -169,10 +171,12 @@ def test_that_line_makes_a_file_that_is_read(refused: Callable[..., str]) -> Non
         ("missing.npz", None, "missing.npz: no such file"),
         ("missing.safetensors", None, "missing.safetensors: no such file"),
         ("missing.keras", None, "missing.keras: no such file"),
+        ("missing.onnx", None, "missing.onnx: no such file"),
         ("network.h5", b"", "network.h5: expected a network: .npz (of this program), .safetensors, .onnx or .keras"),
         ("network", b"", "network: expected a network: .npz"),
         ("broken.npz", b"PK\3\4", "broken.npz: expected an .npz file of plain arrays"),
         ("broken.safetensors", b"{}", "broken.safetensors: expected a safetensors file"),
+        ("broken.keras", b"PK" + bytes(99), "broken.keras: expected a .keras file: it is damaged, or of another kind"),
     ],
 )
 def test_a_network_that_cannot_be_read_is_named(
@@ -305,6 +309,15 @@ def test_samples_that_do_not_fit_are_named(refused: Callable[..., str]) -> None:
     ]:
         np.savez("data.npz", **arrays)
         assert refused().startswith(message)
+    for metric, message in [
+        ("mse", "--metric mse: data.npz: y: expected shape (54, 3), got (54,)"),
+        ("cross_entropy", "--metric cross_entropy: data.npz: y: expected probabilities of classes, from 0 to 1, got "),
+    ]:  # what the samples are for is read off them, and is another loss
+        np.savez("data.npz", x=x, y=y if metric == "mse" else Y)
+        assert refused("--metric", metric).startswith(message)
+    np.savez("data.npz", x=np.ones((20, 4)))
+    same = "data.npz: x: expected samples on which the outputs differ, they are the same on all 18"
+    assert refused() == same
     np.save("t.npy", np.array(["a", "b"]))
     assert refused(data="t.npy").startswith("t.npy: expected numbers, got <U1 of shape (2,)")
     np.save("t.npy", D.x[:, 0])
@@ -402,10 +415,12 @@ def test_a_class_probability_is_judged_and_pruned_by_its_logit(capsys: pytest.Ca
         assert main(["prune", f"{name}.npz", *options, *aim, "--json", "p.json"]) == 0
         records.append(json.loads(Path("p.json").read_text())["performances"]["pruned"])
     assert records[0] == records[1]
-    assert "taken without its sigmoid at the end" in " ".join(capsys.readouterr().out.split())
+    text = capsys.readouterr().out
+    assert "taken without its sigmoid at the end" in " ".join(text.split())
     ends = [ec.load(f"p_{name}.npz").mlp for name in ("network", "logit")]
     assert [end.output_activation for end in ends] == ["sigmoid", "identity"]
     assert (ends[0].weights[0] == ends[1].weights[0]).all()
+    assert f"\n.npz file: {Path('p_network.npz').stat().st_size:,} bytes, " in text
 
 
 # what is written

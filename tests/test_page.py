@@ -544,6 +544,17 @@ def test_of_a_wide_layer_those_biases_are_drawn_that_moved_most():
     assert "The 400 of 500 whose biases moved most. The largest shift: 499, of neuron 499." in text
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.longdouble])
+def test_biases_of_any_precision_are_drawn_alike(dtype):
+    """Without a warning, also where the bound of what is drawn is no float32."""
+    before, after = ([np.array(b, dtype)] for b in ([0.5, -1.0], [0.25, 2.0]))
+    mlp = ec.MLP([np.ones((2, 1), dtype)], before)
+    drawn = page(replace(NOTHING, before=mlp, pruned=ec.Pruned.from_zeros(mlp.replace(mlp.weights, after))))
+    double = mlp.astype(np.float64)
+    pruned = ec.Pruned.from_zeros(double.replace(double.weights, after))
+    assert drawn == page(replace(NOTHING, before=double, pruned=pruned))
+
+
 def test_biases_that_did_not_move_are_told():
     report = of_network([2, 3, 1], 0.0)
     assert page(replace(report, before=report.pruned.mlp)).count("None has moved.") == 4  # in words too

@@ -71,7 +71,7 @@ def test_bytes_are_those_of_the_file(tmp_path: Path) -> None:
     pruned = pruned_at_random(make([9, 12, 3]), 0.7)
     told = pruned.save(tmp_path / "pruned.npz")
     assert pruned.summary().file_bytes == (tmp_path / "pruned.npz").stat().st_size
-    assert f"file: {told}" in str(pruned.summary())
+    assert f"\n.npz file: {told}" in str(pruned.summary())
 
 
 @given(networks(logits=True), FRACTIONS, st.booleans())

@@ -16,7 +16,16 @@ from .._files import save_json, save_text
 from .._text import WIDTH, percent, short, table
 from ..evaluation import yardstick
 from ..methods import COMPENSATIONS, GRAMMAR, RANKINGS, method, pruner
-from ._inputs import Inputs, add_inputs, add_sparsities, checked_sparsities, listed, read_inputs
+from ._inputs import (
+    Inputs,
+    add_inputs,
+    add_sparsities,
+    check_change,
+    check_gone,
+    checked_sparsities,
+    listed,
+    read_inputs,
+)
 from ._outputs import check_outputs, progress, write
 from ._page import Point, Report, page
 from ._prune import STEPS, check_targets, point, usual_method
@@ -90,6 +99,7 @@ def run(options: argparse.Namespace) -> int:
     check_outputs(files(options), [options.network, options.data])
     sparsities, names = choices(options)
     inputs = read_inputs(options)
+    names = checked_names(names, sparsities, inputs)
     print(f"{inputs}\n", flush=True)
     return finish(inputs, sparsities, names, options)
 
@@ -106,6 +116,16 @@ def choices(options: argparse.Namespace) -> tuple[list[float], list[str]]:
         method(name)
     _checks.integer("--steps", options.steps, 1)
     return checked_sparsities(options.sparsities), names
+
+
+def checked_names(names: Sequence[str], sparsities: Sequence[float], inputs: Inputs) -> list[str]:
+    """What is compared, if the network and the samples allow all of it."""
+    check_gone("--sparsities", min(sparsities), inputs)
+    check_change(inputs)
+    chosen = [*names] or usual(inputs)
+    for name in chosen:
+        check_targets(method(name), inputs)
+    return chosen
 
 
 def finish(
@@ -125,9 +145,6 @@ def finish(
             if file is not None:
                 save_rows(file)
 
-    names = names or usual(inputs)
-    for name in names:
-        check_targets(method(name), inputs)
     comparison = compared(inputs, names, sparsities, options.steps, save)
     text = tables(comparison)
     print(text, end="\n\n" if comparison.points and any(files(options).values()) else "\n")

@@ -20,7 +20,7 @@ from ..pruning import Pruned
 from ..scores import elimination_compensation
 from ..streaming.collect import collect_moments
 from ..training import train
-from ._compare import add_choices, choices, files, finish
+from ._compare import add_choices, checked_names, choices, files, finish
 from ._inputs import PARTS, add_seed, inputs_of
 from ._outputs import check_outputs, check_suffix, epoch_progress, progress, write
 
@@ -74,6 +74,7 @@ def run(options: argparse.Namespace) -> int:
     mlp = _trained(options, data)
     parts = {name: getattr(data, name) for name in PARTS[2:]}
     inputs = inputs_of("the demo's network", Pruned.from_zeros(mlp), mlp, "digits", parts, None, options.seed)
+    names = checked_names(names, sparsities, inputs)
     print(inputs)
     agreements = check_against_oracles(mlp, data.x_train[:N_CHECKED])
     print(f"\n{agreement_table(mlp, agreements)}\n{certified_digits(mlp, data.x_train[:N_CHECKED])}\n", flush=True)

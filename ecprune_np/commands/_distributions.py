@@ -135,7 +135,8 @@ def _named(exponent: float) -> str:
 def biases(before: MLP, after: MLP) -> Iterator[str]:
     """For each layer its biases before and after, neuron beside neuron, in the order of what they were before."""
     for l, (old, new) in enumerate(zip(before.biases[:LAYERS], after.biases)):
-        yield _biases(f"Layer {l}", *(np.clip(b, -BOUND, BOUND).astype(np.float64) for b in (old, new)))
+        in_double = (np.clip(b.astype(np.result_type(b, np.float64)), -BOUND, BOUND) for b in (old, new))
+        yield _biases(f"Layer {l}", *(b.astype(np.float64) for b in in_double))
 
 
 def _biases(title: str, old: Array, new: Array) -> str:

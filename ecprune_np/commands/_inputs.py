@@ -10,23 +10,25 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import numpy as np
 
 from .. import _checks
 from .._files import Contents, kind_of, load_array, load_arrays, naming
 from .._text import WIDTH
-from .._types import ActivationName, Array, LossName
+from .._types import ActivationName, Array, LossName, MetricName, Scope
 from ..activations import ACTIVATIONS
 from ..batch import Batch
 from ..data import load_digits
-from ..evaluation import meant
+from ..evaluation import meant, yardstick
 from ..interop import from_keras, from_onnx, from_safetensors
 from ..interop._common import framework
 from ..losses import check_loss, targets
 from ..methods import Data
 from ..mlp import MLP
 from ..pruning import Pruned
+from ..pruning.iterative import gone_already
 from ..pruning.pruned import same_architecture
 
 PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt", ".joblib")
@@ -146,7 +148,7 @@ def add_sparsities(parser: argparse.ArgumentParser) -> None:
 def checked_sparsities(given: Sequence[str]) -> list[float]:
     """Fractions as they are asked for, in order, each once."""
     try:
-        return sorted({_checks.number("--sparsities", float(s), 0, 1) for s in listed(given)})
+        return sorted({_checks.number("--sparsities", float(s), 0, 1) for s in listed(given) or [""]})
     except ValueError:
         text = " ".join(given)
         raise ValueError(f"--sparsities: expected numbers from 0 to 1 such as 0.5 0.9, got {text!r}") from None
@@ -159,6 +161,9 @@ def listed(values: Iterable[str]) -> list[str]:
 
 def read_inputs(options: argparse.Namespace, aim: Path | None = None) -> Inputs:
     """The network and the samples that the options name; `aim` is the file of the dense network that it came of."""
+    _checks.integer("--seed", options.seed, 0)
+    if options.samples is not None:
+        _checks.integer("--samples", options.samples, 1)
     network = read_network(options.network, options.activation)
     parts = read_data(options.data, network.mlp.sizes[0], options.target)
     dense = network.mlp if aim is None else _dense(aim, network.mlp)
@@ -170,8 +175,7 @@ def inputs_of(
     name: str, network: Pruned, dense: MLP, data: str, parts: dict[str, Array], samples: int | None, seed: int
 ) -> Inputs:
     """What arrays x and y, or x_train and so on, are to a command; `name` and `data` are what the files are called."""
-    rng = np.random.default_rng(_checks.integer("--seed", seed, 0))
-    most = MANY if samples is None else _checks.integer("--samples", samples, 1)
+    rng, most = np.random.default_rng(seed), MANY if samples is None else samples
     held_out = "x_test" not in parts
     train, loss = _batch(network.mlp, parts, "_train" if "x_train" in parts else "")
     if held_out:
@@ -191,6 +195,37 @@ def inputs_of(
     if most < len(train.x):
         scored = _rows(train, np.sort(rng.choice(len(train.x), most, replace=False)))
     return Inputs(name, network, dense, data, train, scored, test, loss, held_out, seed, ends_in)
+
+
+def check_targets_for(said: str, metric: MetricName | None, inputs: Inputs) -> None:
+    """Raise where the samples for scores have no targets, or where a metric that is a loss takes others."""
+    y = inputs.scored.y
+    if y is None:
+        raise ValueError(f"{said}: needs targets of training samples, and {inputs.data} has none")
+    if metric == "mse" or metric == "cross_entropy":
+        mlp = inputs.network.mlp
+        check_loss(mlp, metric)
+        with naming(f"{said}: {inputs.data}"):
+            targets(y, metric, len(y), mlp.sizes[-1], mlp.dtype)
+
+
+def check_change(inputs: Inputs) -> None:
+    """Raise where nothing can be measured: there are no targets, and the outputs do not vary."""
+    if inputs.loss is None and yardstick(inputs.dense, inputs.test)(inputs.dense).change is None:
+        raise ValueError(
+            f"{inputs.data}: expected targets, or test samples on which the outputs differ, "
+            f"got no targets and the same outputs on {len(inputs.test.x):,}"
+        )
+
+
+def check_gone(option: str, sparsity: float, inputs: Inputs, scope: Scope = "global") -> None:
+    """Raise where more is removed already."""
+    gone = gone_already(inputs.network, sparsity, scope)
+    if gone > sparsity:
+        where = " of a layer" if scope == "layer" else ""
+        raise ValueError(
+            f"{option}: expected at least the {gone:.6g}{where} that is gone already in {inputs.name}, got {sparsity}"
+        )
 
 
 def _logits(mlp: MLP) -> MLP:
@@ -330,7 +365,12 @@ def read_network(file: Path, activation: str | None = None) -> Pruned:
     if kind not in READERS:
         raise ValueError(f"{file}: expected {NETWORK}")
     names = None if activation is None else activation.split(",")
-    network = READERS[kind](file, names[0] if names and len(names) == 1 else names)
+    try:
+        network = READERS[kind](file, names[0] if names and len(names) == 1 else names)
+    except ValueError as error:
+        if not str(error).startswith("activation:"):
+            raise
+        raise ValueError(f"--{error}") from None
     return network if isinstance(network, Pruned) else Pruned.from_zeros(network)
 
 
@@ -344,13 +384,15 @@ def _npz(file: Path, activation: Any) -> MLP | Pruned:
 
 def _onnx(file: Path, activation: Any) -> MLP:
     _without_activation(file, activation)
+    _there(file)
     return from_onnx(file)
 
 
 def _keras(file: Path, activation: Any) -> MLP:
     _without_activation(file, activation)
-    if not file.is_file():
-        raise ValueError(f"{file}: no such file")
+    _there(file)
+    if not is_zipfile(file):  # of which Keras would say that it is not there
+        raise ValueError(f"{file}: expected a .keras file: it is damaged, or of another kind")
     try:
         model = framework("keras.saving").load_model(file, compile=False)
     except ImportError as error:
@@ -361,6 +403,11 @@ def _keras(file: Path, activation: Any) -> MLP:
         raise ValueError(f"{file}: expected a .keras file: {' '.join(str(error).split())[:200]}") from error
     with naming(file):
         return from_keras(model)
+
+
+def _there(file: Path) -> None:
+    if not file.is_file():
+        raise ValueError(f"{file}: no such file")
 
 
 def _without_activation(file: Path, activation: Any) -> None:
@@ -380,7 +427,7 @@ def _dense(file: Path, mlp: MLP) -> MLP:
     try:
         dense = read_network(file).mlp
     except ValueError as error:
-        if not str(error).startswith("activation:"):
+        if not str(error).startswith("--activation:"):
             raise
         names = mlp.activation if isinstance(mlp.activation, str) else ",".join(mlp.activation)
         dense = read_network(file, names).mlp

@@ -38,8 +38,8 @@ class Report:
     """What a command found out, for its page.
 
     `measured_on` says in a few words what the numbers of the points are of.  Where there is a pruned network, the
-    last of `points` is of it, `before` is the network that it was made of, and `scores` are those that the dense one
-    had.  `table` is what the command printed.
+    last of `points` is of it, `before` is the network that it was made of, and `scores` are those that this one had.
+    `table` is what the command printed.
     """
 
     title: str
@@ -109,7 +109,7 @@ def _remains(report: Report) -> Iterator[str]:
 
 def _reasons(report: Report) -> Iterator[str]:
     if report.scores is not None:
-        told = "Each weight counts once, at what removing it costs the dense network."
+        told = "Each weight counts once, at what removing it costs the network that was given."
         if report.pruned is not None:
             told += (
                 " Removed weights lie above kept ones where each layer lost its own share, where another score "

@@ -19,7 +19,7 @@ from ..methods import COMPENSATIONS, GRAMMAR, RANKINGS, Method, method, pruner
 from ..pruning import Pruned
 from ..pruning.summary import Summary, performances
 from ..scores import elimination_compensation
-from ._inputs import Inputs, add_inputs, read_inputs, told
+from ._inputs import Inputs, add_inputs, check_change, check_gone, check_targets_for, read_inputs, told
 from ._outputs import check_outputs, check_suffix, counted, show, write
 from ._page import Point, Report, page
 from ._score import add_metric
@@ -115,14 +115,16 @@ def run(options: argparse.Namespace) -> int:
     if options.fine_tune is not None:
         _checks.integer("--fine-tune", options.fine_tune, 0)
     inputs = read_inputs(options, options.aim)
+    check_gone("--sparsity", sparsity, inputs, options.scope)
+    check_change(inputs)
     way = chosen_method(options, inputs)
     steps = (options.steps or STEPS) if way.iterative else 1
     print(f"{inputs}\n{told('method', description(way, steps, options.fine_tune, inputs))}\n", flush=True)
     outcome = pruned_in_bites(inputs, way, sparsity, steps, options.scope, options.fine_tune)
-    summary = outcome.pruned.summary()
+    result = inputs.as_given(outcome.pruned)
+    summary = result.summary()
     text = f"{summary}\n\n{performances(outcome.performances)}"
     print(f"{text}\n")
-    result = inputs.as_given(outcome.pruned)
     as_npz = options.out.suffix.lower() == ".npz"
     write(options.out, result.save if as_npz else lambda file: to_safetensors(result, file))
     write(options.html, lambda file: save_text(file, page(report(inputs, way, outcome, text, options))))
@@ -172,9 +174,9 @@ def usual_method(inputs: Inputs, trained_on_targets: bool = False) -> str:
 
 
 def check_targets(way: Method, inputs: Inputs) -> None:
-    """Raise where a method needs targets of the samples for scores, and there are none."""
-    if way.needs_targets and inputs.scored.y is None:
-        raise ValueError(f"{way}: needs targets of training samples, and {inputs.data} has none")
+    """Raise where a method needs targets of the samples for scores, and there are none, or others."""
+    if way.needs_targets:
+        check_targets_for(str(way), way.metric, inputs)
 
 
 def description(way: Method, steps: int, fine_tune: int | None, inputs: Inputs) -> str:

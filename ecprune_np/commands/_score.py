@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from .._files import save_json
+from .._files import naming, save_json
 from .._text import WIDTH, percent, short, table
 from .._types import Array, Masks, MetricName
 from ..batch import Batch
@@ -25,7 +25,7 @@ from ..scores import Scores, elimination_compensation
 from ..streaming.batches import batches_of
 from ..streaming.collect import collect_moments
 from ..streaming.rows import samples_at_a_time
-from ._inputs import Inputs, add_inputs, add_sparsities, checked_sparsities, read_inputs
+from ._inputs import Inputs, add_inputs, add_sparsities, check_targets_for, checked_sparsities, read_inputs
 from ._outputs import check_outputs, check_suffix, write
 
 FREE = 1e-6  # of the output's variance: what costs less is as good as free
@@ -152,9 +152,11 @@ def run(options: argparse.Namespace) -> int:
     sparsities = checked_sparsities(options.sparsities)
     inputs = read_inputs(options)
     metric = checked_metric(options.metric, inputs)
+    with naming(options.data):
+        unit = output_variance(inputs.network.mlp, inputs.scored, metric)
     moments = collect_moments(inputs.network.mlp, inputs.scored, metric)
     scores = elimination_compensation(inputs.network.mlp, moments)
-    costs = costs_of(inputs, metric, moments, scores, sparsities)
+    costs = costs_of(inputs, metric, unit, moments, scores, sparsities)
     print(f"{inputs}\n\n{costs}", end="\n\n" if any(files.values()) else "\n")
     write(options.out, scores.save)
     write(options.json, lambda file: save_json(file, inputs.to_dict() | costs.to_dict()))
@@ -162,11 +164,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def costs_of(
-    inputs: Inputs, metric: MetricName, moments: Moments, scores: Scores, sparsities: Sequence[float]
+    inputs: Inputs, metric: MetricName, unit: float, moments: Moments, scores: Scores, sparsities: Sequence[float]
 ) -> Costs:
     """What the weights cost, and how sure that is."""
     mlp, masks = inputs.network.mlp, inputs.network.masks
-    unit = output_variance(mlp, inputs.scored, metric)
     errors = standard_errors(mlp, inputs.scored, metric, min(GROUPS, len(inputs.scored.x)))
     return Costs(
         mlp,
@@ -183,8 +184,8 @@ def checked_metric(metric: MetricName | None, inputs: Inputs) -> MetricName:
     """What counts as a change: where nothing is said, of classes their divergence."""
     if metric is None:
         return "fisher" if inputs.is_classifier else "output"
-    if metric in LOSSES and inputs.train.y is None:
-        raise ValueError(f"--metric {metric}: needs targets of training samples, and {inputs.data} has none")
+    if metric in LOSSES:
+        check_targets_for(f"--metric {metric}", metric, inputs)
     return metric
 
 

@@ -71,7 +71,7 @@ class Summary(Frozen):
         parts = [
             self._layers(),
             f"inputs in use: {self.in_use[0]:,} of {self.sizes[0]:,}",
-            f"file: {self.file_bytes:,} bytes, {percent(share)} of the {self.dense_bytes:,} of the dense arrays",
+            f".npz file: {self.file_bytes:,} bytes, {percent(share)} of the {self.dense_bytes:,} of the dense arrays",
         ]
         if self.before is not None and self.after is not None:
             parts += ["", performances({"dense": self.before, "pruned": self.after})]
