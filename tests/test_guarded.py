@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import networks
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import ecprune_np as ec
 
+MIXED = 1  # a seed for which neither end is best, nor either for all layers
 drawn_networks = networks.networks(max_layers=4, max_width=5, max_samples=20)
 
 
@@ -38,6 +40,38 @@ def test_each_layers_shifts_are_the_papers_times_one_factor(drawn, sparsity):
         t = kept[largest] / shift[largest] if shift[largest] else 0.0
         assert -1e-12 <= t <= 1 + 1e-12
         np.testing.assert_allclose(kept, t * shift, atol=1e-12 * (1 + np.abs(b).max()))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_plain_loop_over_the_factors_finds_the_same(seed):
+    """All layers by one factor first, then each by its own, the last one first; towards another network here."""
+    d = networks.make([4, 8, 6, 2], "relu", n_samples=40, seed=seed)
+    noise = np.random.default_rng(seed)
+    target = d.mlp.replace([w + 0.1 * noise.standard_normal(w.shape) for w in d.mlp.weights], d.mlp.biases)
+    scores = ec.elimination_compensation(d.mlp, d.x)
+    whole = ec.prune(d.mlp, scores, 0.6)
+    given = [np.where(m, w, 0) for w, m in zip(d.mlp.weights, whole.masks)], d.mlp.biases
+
+    def change(factors):
+        a, f = d.x, d.x
+        for l, (w, b) in enumerate(zip(*given)):
+            shift = np.where(whole.masks[l], 0, scores.bias_shift[l]).sum(axis=1)
+            a = a @ w.T + b + factors[l] * shift
+            f = f @ target.weights[l].T + target.biases[l]
+            if l < 2:
+                a, f = np.maximum(a, 0), np.maximum(f, 0)
+        return np.mean(np.sum((a - f) ** 2, axis=1))
+
+    choices = (0, 1 / 8, 1 / 4, 1 / 2, 1)
+    best = min(([t] * 3 for t in choices), key=change)
+    for l in (2, 1, 0):
+        best = min(([*best[:l], t, *best[l + 1 :]] for t in choices), key=change)
+    guarded = ec.prune(d.mlp, scores, 0.6, compensation="guarded", x=d.x, target=target).mlp
+    found = [b + t * (c - b) for t, b, c in zip(best, d.mlp.biases, whole.mlp.biases)]
+    for b, expected in zip(guarded.biases, found):
+        np.testing.assert_allclose(b, expected, atol=1e-12)
+    ends = min(change([0] * 3), change([1] * 3))
+    assert change(best) < (0.98 if seed == MIXED else 1 + 1e-12) * ends, best
 
 
 def test_where_the_shifts_switch_neurons_on_they_are_held_back():

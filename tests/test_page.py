@@ -553,6 +553,8 @@ def test_biases_of_any_precision_are_drawn_alike(dtype):
     double = mlp.astype(np.float64)
     pruned = ec.Pruned.from_zeros(double.replace(double.weights, after))
     assert drawn == page(replace(NOTHING, before=double, pruned=pruned))
+    huge = mlp.replace(mlp.weights, [np.array([0, np.finfo(dtype).max / 2], dtype)])
+    assert "inf" not in page(replace(NOTHING, before=mlp, pruned=ec.Pruned.from_zeros(huge)))
 
 
 def test_biases_that_did_not_move_are_told():

@@ -17,8 +17,8 @@ def guarded_biases(
 ) -> tuple[Array, ...]:
     """b^l + t_l δ^l with t_l ∈ [0, 1], so that E‖f − f_target‖²_M is not above that of no shift (EC-5.10).
 
-    `mlp` has lost its weights already.  It starts from no shift or from all of them, whichever changes less, and then
-    takes for each layer, the last one first, the best of FACTORS: no choice raises the change.
+    `mlp` has lost its weights already.  It starts from the best of FACTORS for all layers alike, no shift and the whole
+    ones among them, and then takes for each layer, the last one first, the best of them: no choice raises the change.
     """
 
     def shifted(factors: Sequence[float]) -> list[Array]:
