@@ -400,6 +400,19 @@ def test_zeros_and_ones_of_a_csv_are_classes() -> None:
         assert scored("--target", "last", data="t.csv")["loss"] == loss
 
 
+def test_whole_numbers_are_values_in_any_file_of_columns_and_classes_by_the_name_y(refused: Callable[..., str]) -> None:
+    """As ages are, of which a network has one output."""
+    make([4, 5, 1]).mlp.save("network.npz")
+    columns = np.column_stack([np.round(10 * D.x), 20 + D.labels]).astype(np.int64)
+    np.savetxt("t.csv", columns, delimiter=",", fmt="%d")
+    np.save("t.npy", columns)
+    np.savez("data.npz", x=columns[:, :-1], y=columns[:, -1])
+    said = f"data.npz: y: expected labels from 0 to 1, got {columns[0, -1]} at [0]; integers are classes, and targets"
+    assert refused() == f"{said} that are values are to be floats"
+    for file in ("t.csv", "t.npy"):
+        assert scored("--target", "last", data=file)["loss"] == "mse"
+
+
 def test_a_class_probability_is_judged_and_pruned_by_its_logit(capsys: pytest.CaptureFixture[str]) -> None:
     """And what is written ends in the sigmoid again."""
     mlp = make([4, 5, 1], output_activation="sigmoid").mlp

@@ -242,7 +242,12 @@ def _batch(mlp: MLP, parts: dict[str, Array], part: str) -> tuple[Batch, LossNam
     if y is None:
         return Batch(x), None
     y, loss = meant(y, mlp.sizes[-1])
-    targets(y, loss, len(x), mlp.sizes[-1], mlp.dtype)
+    try:
+        targets(y, loss, len(x), mlp.sizes[-1], mlp.dtype)
+    except ValueError as error:
+        if "expected labels" not in str(error):
+            raise
+        raise ValueError(f"{error}; integers are classes, and targets that are values are to be floats") from None
     return Batch(x, y=y), loss
 
 
@@ -273,6 +278,8 @@ def read_data(file: Path, n_inputs: int, target: str | None) -> dict[str, Array]
     if kind not in (".npy", ".csv"):
         raise ValueError(f"{file}: expected samples in an .npz, .npy or .csv file, or `digits`")
     columns = load_array(file) if kind == ".npy" else _csv(file)
+    if columns.dtype.kind in "iu":
+        columns = columns.astype(np.float64)  # as the same numbers in a .csv
     if columns.dtype.kind not in "iufb" or columns.ndim == 0:
         raise ValueError(f"{file}: expected numbers, got {columns.dtype} of shape {columns.shape}")
     if target is None:
