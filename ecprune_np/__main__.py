@@ -10,9 +10,18 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from . import __version__, book, commands, equations
 from .conformance import _cli as conformance
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with the arguments in one line, as all errors are said."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with 2."""
+        self.exit(2, f"{self.prog}: {message}; see --help\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without Greek letters gets question marks
     script = Path(sys.argv[0]).stem == __package__
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=__package__ if script else f"python -m {__package__}",
         description="The reference for elimination-compensation pruning.",
     )

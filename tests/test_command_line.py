@@ -55,6 +55,29 @@ def test_the_program_has_the_name_that_it_was_started_by(
     assert (stopped.value.code, capsys.readouterr().out) == (0, f"{ec.__version__}\n")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["score", "network.npz"], " score: the following arguments are required: --data"),
+        (
+            ["score", "n.npz", "--data", "d.npz", "--metric", "best"],
+            " score: argument --metric: invalid choice: 'best'",
+        ),
+        (["score", "n.npz", "--data", "d.npz", "--seed", "a"], " score: argument --seed: invalid int value: 'a'"),
+        (["guess"], ": argument COMMAND: invalid choice: 'guess'"),
+        ([], ": the following arguments are required: COMMAND"),
+    ],
+)
+def test_arguments_that_cannot_be_understood_are_named_in_one_line(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    out, err = capsys.readouterr()
+    assert (stopped.value.code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith(f"python -m ecprune_np{message}") and err.endswith("; see --help\n")
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "iso8859-7", "utf-8"])
 @pytest.mark.parametrize("label", [[], ["3.4"]])
 def test_what_an_encoding_lacks_is_a_question_mark(label: list[str], encoding: str) -> None:
