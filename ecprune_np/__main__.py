@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without Greek letters gets question marks
     script = Path(sys.argv[0]).stem == __package__
-    parser = _Parser(
+    parser: argparse.ArgumentParser = _Parser(
         prog=__package__ if script else f"python -m {__package__}",
         description="The reference for elimination-compensation pruning.",
     )

@@ -180,6 +180,11 @@ def test_score_of_a_pruned_network_is_of_what_is_left(run: Callable[..., str]) -
     importance = ec.elimination_compensation(half.mlp, TRAIN.x, "fisher").importance
     for layer, i, mask in zip(record["layers"], importance, half.masks):
         assert layer["percentiles"]["50"] * record["output_variance"] == pytest.approx(np.median(i[mask]))
+    errors = ec.standard_errors(half.mlp, TRAIN.x, "fisher")
+    for removed, sparsity in zip(record["removed"], (0.5, 0.8, 0.9, 0.95)):  # of what goes now
+        assert removed["changed"] == errors.removed(sparsity, masks=half.masks).changed
+    text = run("score", "--sparsities", 0.3, 0.8)
+    assert "\nat 0.3: no further weight is removed\n" in text
     gone = ec.prune(CLASSES.mlp, ec.Scores([*map(np.ones_like, CLASSES.mlp.weights[:2]), np.zeros((3, 6))]), 18 / N)
     gone.save("network.npz")
     assert "the outputs differ" in str(refusal("score"))

@@ -266,6 +266,30 @@ def test_the_change_of_a_removed_set_is_as_it_reads(scope: Any) -> None:
     assert (flat(found.unsure) == np.any(kept, axis=0)).all() and tuple(u.shape for u in found.unsure) == wide(1).shapes
 
 
+@pytest.mark.parametrize("scope", ["global", "layer"])
+def test_of_a_pruned_network_the_change_is_of_what_goes_now(scope: Any) -> None:
+    """EC-5.11: what is gone is sure, and would dilute the rest."""
+    x = np.random.default_rng(0).standard_normal((100, 40))
+    half = ec.prune_iteratively(wide(1), x, 0.5, steps=3, scope=scope)
+    errors = ec.standard_errors(half.mlp, x, groups=4)
+    found = errors.removed(0.6, scope, masks=half.masks)
+    every = (errors.scores, *errors.without)
+    before, whole, *others = (
+        flat(p.masks)
+        for p in (half, *(ec.prune(half.mlp, s, 0.6, scope, masks=half.masks, compensation=None) for s in every))
+    )
+    goes = before & ~whole
+    share = np.mean([(goes & other).sum() for other in others]) / goes.sum()
+    assert found.changed == pytest.approx(6**0.5 * share, rel=1e-12) and 0 < found.changed < 1
+    assert found.n_removed == goes.sum() == pytest.approx(0.1 * half.mlp.n_weights, abs=2)
+    assert not (flat(found.unsure) & ~goes).any()
+    assert found.changed > 4 * errors.removed(0.6, scope).changed
+    with pytest.raises(ValueError, match=r"sparsity: expected at least the 0\.5 that masks removed, got 0\.4"):
+        errors.removed(0.4, masks=half.masks)
+    with pytest.raises(ValueError, match="masks: expected 3 layers, got 1"):
+        errors.removed(0.6, masks=half.masks[:1])
+
+
 @pytest.mark.parametrize("groups", [5, 10])
 def test_other_samples_change_a_removed_set_as_much_as_the_overlapping_ones_say(groups: int) -> None:
     """EC-5.11: √(2(G−1)) times what leaving a group out changes, against really independent draws."""
@@ -320,6 +344,7 @@ def test_what_is_said() -> None:
     assert many.removed(0.9).samples_for() == 4000
     assert str(few.removed(0.9)).endswith("would bring that to 1 %")
     assert str(few.removed(0.01)).endswith("of the 19 removed weights; 1 % is less than one weight")
+    assert str(many.removed(0)) == "no further weight is removed"
     for sparsity in (0, 1):
         sure = many.removed(sparsity)
         assert (sure.changed, sure.on_few, sure.samples_for(1e-9)) == (0, 0, 4000) and not flat(sure.unsure).any()

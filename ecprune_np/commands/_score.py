@@ -21,6 +21,7 @@ from ..losses import LOSSES
 from ..metrics import cotangents
 from ..mlp import MLP, forward
 from ..moments import Moments
+from ..pruning.iterative import gone_already
 from ..scores import Scores, elimination_compensation
 from ..streaming.batches import batches_of
 from ..streaming.collect import collect_moments
@@ -176,7 +177,7 @@ def costs_of(
         tuple(costs_by_layer(mlp, masks, inputs.scored.x, moments, scores, unit)),
         *extremes(mlp, masks, scores, unit),
         errors,
-        {sparsity: errors.removed(sparsity) for sparsity in sparsities},
+        {s: errors.removed(max(s, gone_already(inputs.network, s, "global")), masks=masks) for s in sparsities},
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import _checks
 from .._frozen import Frozen
-from .._types import Array, Masks, Metric, Scope
+from .._types import Array, Mask, Masks, Metric, Scope
 from ..batch import Samples
 from ..mlp import MLP
 from ..moments import Moments
@@ -36,7 +36,7 @@ class RemovedSet(Frozen):
     unsure : tuple of L bool arrays (n_l, n_{l-1})
         Which of them the scores without one of the groups would keep.
     n_removed : int
-        How many are removed.
+        How many are removed; of a network that is pruned already, how many more.
     changed : float
         The share of them that other samples, as many as these, would keep.
     on_few : float
@@ -65,6 +65,8 @@ class RemovedSet(Frozen):
         return f"RemovedSet({self.n_removed:,} weights, {_percent(self.changed)} change with the samples)"
 
     def __str__(self) -> str:
+        if self.n_removed == 0:
+            return "no further weight is removed"
         n, needed = self.n_samples, self.samples_for(SHARE)
         line = f"other {n:,} samples would keep {_percent(self.changed)} of the {self.n_removed:,} removed weights"
         if self.n_removed * SHARE < 1:
@@ -153,7 +155,7 @@ class StandardErrors(Frozen):
         """The share of the importances, 0 left aside, that rest on fewer than ten samples, (I/error)² < 10 (EC-7.9)."""
         return float(np.mean(self.relative >= FEW**-0.5)) if self.relative.size else 0.0
 
-    def removed(self, sparsity: float, scope: Scope = "global") -> RemovedSet:
+    def removed(self, sparsity: float, scope: Scope = "global", *, masks: Sequence[Mask] | None = None) -> RemovedSet:
         """How sure the set is that a sparsity removes: what other samples would keep of it (EC-5.11).
 
         Parameters
@@ -162,6 +164,8 @@ class StandardErrors(Frozen):
             From 0 to 1: the fraction of the weights that are removed.
         scope : {"global", "layer"}, default "global"
             As for `prune`.
+        masks : sequence of L bool arrays (n_l, n_{l-1}), optional
+            True = kept, of a network that is pruned already: what they removed counts for the sparsity, and is sure.
 
         Returns
         -------
@@ -172,16 +176,17 @@ class StandardErrors(Frozen):
         Raises
         ------
         TypeError, ValueError
-            For a wrong argument.
+            For a wrong argument, and where `masks` have removed more already.
         """
         _checks.number("sparsity", sparsity, 0, 1)
         _checks.one_of("scope", scope, get_args(Scope))
-        all_kept = tuple(np.ones(i.shape, bool) for i in self.importance)
+        shapes = [i.shape for i in self.importance]
+        before = _checks.boolean_masks([np.ones(n, bool) for n in shapes] if masks is None else masks, shapes)
         every = (self.scores, *self.without)
-        whole, *others = (least_important_removed(scores, all_kept, sparsity, scope) for scores in every)
+        whole, *others = (least_important_removed(scores, before, sparsity, scope) for scores in every)
         kept = [[~mask & other for other in layer] for mask, *layer in zip(whole, *others)]
         unsure = tuple(np.any(layer, axis=0) for layer in kept)
-        n_removed = sum(int((~mask).sum()) for mask in whole)
+        n_removed = sum(int((left & ~mask).sum()) for left, mask in zip(before, whole))
         share = sum(int(np.sum(layer)) for layer in kept) / len(others) / max(1, n_removed)
         changed = min(1.0, math.sqrt(2 * (len(others) - 1)) * share)
         triples = zip(unsure, self.importance, self.scores.importance)
