@@ -370,6 +370,15 @@ def test_it_is_saved_for_other_programs_too(run: Callable[..., str]) -> None:
     assert all((u == v).all() for u, v in zip((*a.weights, *a.biases), (*b.weights, *b.biases)))
 
 
+@pytest.mark.skipif(np.dtype(np.longdouble) == np.float64, reason="there is no longdouble")
+def test_a_format_that_does_not_hold_the_networks_numbers_is_refused_before_the_work(
+    refused: Callable[..., str],
+) -> None:
+    CLASSES.mlp.astype(np.longdouble).save("network.npz")
+    said = f"--out: expected a file that ends in .npz, for others hold no {np.dtype(np.longdouble)}, got p.safetensors"
+    assert refused("prune", "--sparsity", 0.5, "--out", "p.safetensors") == said
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

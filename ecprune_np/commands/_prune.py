@@ -115,6 +115,9 @@ def run(options: argparse.Namespace) -> int:
     if options.fine_tune is not None:
         _checks.integer("--fine-tune", options.fine_tune, 0)
     inputs = read_inputs(options, options.aim)
+    as_npz, dtype = options.out.suffix.lower() == ".npz", inputs.network.mlp.dtype
+    if not as_npz and dtype not in (np.float32, np.float64):
+        raise ValueError(f"--out: expected a file that ends in .npz, for others hold no {dtype}, got {options.out}")
     check_gone("--sparsity", sparsity, inputs, options.scope)
     check_change(inputs)
     way = chosen_method(options, inputs)
@@ -125,7 +128,6 @@ def run(options: argparse.Namespace) -> int:
     summary = result.summary()
     text = f"{summary}\n\n{performances(outcome.performances)}"
     print(f"{text}\n")
-    as_npz = options.out.suffix.lower() == ".npz"
     write(options.out, result.save if as_npz else lambda file: to_safetensors(result, file))
     write(options.html, lambda file: save_text(file, page(report(inputs, way, outcome, text, options))))
     record = {"method": str(way), "steps": steps, "scope": options.scope, "fine_tune": options.fine_tune}
