@@ -44,7 +44,7 @@ TAGS = VOID | {
     "code",
     "pre",
 }
-TAGS |= {"dl", "dt", "dd", "div", "figure", "figcaption", "details", "summary"}
+TAGS |= {"span", "dl", "dt", "dd", "div", "figure", "figcaption", "details", "summary"}
 TAGS |= {"table", "caption", "thead", "tbody", "tr", "th", "td"}
 TAGS |= {
     "svg",

@@ -109,6 +109,17 @@ def test_on_a_desk_there_are_several_pictures_side_by_side_and_on_a_telephone_on
         assert len(lefts) == n_columns, (width, lefts)
 
 
+def test_an_option_of_the_command_is_in_one_line(window, files):
+    """A line that ends in the first of its two hyphens is no command."""
+    ends = set()
+    for width in range(320, 700, 25):
+        window.open(files["image"], width)
+        lines = "[...document.querySelectorAll('header code span')].map(option => option.getClientRects().length)"
+        assert window.evaluate(lines) == [1, 1, 1]
+        ends |= {round(box["right"]) for box in window.boxes("header code span")}
+    assert len(ends) > 6  # the lines have broken in several places
+
+
 def test_on_a_telephone_letters_are_large_enough(window, files):
     window.open(files["compare"], 390)
     sizes = window.evaluate(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from html import escape
@@ -18,6 +19,7 @@ __all__ = ["Point", "Report", "page"]
 
 STYLE = """
 header code { background: var(--panel); padding: .1rem .35rem; box-decoration-break: clone }
+.option { white-space: nowrap }
 .tiles { display: flex; flex-wrap: wrap; gap: .5rem 2.4rem; margin: 1.2rem 0 0 }
 .tiles div { display: flex; flex-direction: column }
 .tiles dt, .tiles .was { color: var(--quiet); font-size: .87rem }
@@ -62,7 +64,8 @@ def page(report: Report) -> str:
 
 def _head(report: Report) -> Iterator[str]:
     yield f"<header><h1>{escape(report.title)}</h1>"
-    yield f"<p><code>{escape(report.command)}</code></p>"
+    options_whole = re.sub(r"(?<!\S)--[a-z-]+", r"<span class='option'>\g<0></span>", escape(report.command))
+    yield f"<p><code>{options_whole}</code></p>"
     yield f"<p class='quiet'>Measured on {escape(report.measured_on.rstrip('.'))}.</p>"
     if report.pruned is not None:
         yield _tiles(report, report.pruned)
