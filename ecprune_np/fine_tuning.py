@@ -57,8 +57,8 @@ def prune_and_train(
     scope : {"global", "layer"}, default "global"
         As for `prune`.
     compensation : {"independent", "guarded", "joint", "row", "refit"} or None, default None
-        How the network answers after each bite, before it is trained; as for `prune`.  On targets None is best, for
-        rows lead back to `target`; without any, "row".
+        How the network answers after each bite, before it is trained; as for `prune`.  On the targets of more samples
+        than there are weights None is best, for rows lead back to `target`; on those of fewer, or without any, "row".
     target : MLP, optional
         What compensations aim at, and training without targets; the network given, by default.
     callback : callable, optional

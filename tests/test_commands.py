@@ -293,7 +293,7 @@ def test_fine_tuning_trains_after_every_bite(targets: bool, run: Callable[..., s
         np.savez("data.npz", x_train=CLASSES.x[:100], x_test=CLASSES.x[100:], y_test=CLASSES.labels[100:])
     options = ["--fine-tune", 4, "--steps", 3, "--sparsity", 0.6]
     text = run("prune", *options, "--out", "p.npz", "--json", "p.json")
-    compensation = None if targets else "row"  # which would lead back to the dense network
+    compensation = None if targets else "row"  # which would lead back from many targets to the dense network
     pruned = ec.load("p.npz")
     expected = ec.prune_and_train(
         CLASSES.mlp, x, 0.6, "cross_entropy", steps=3, epochs=4, metric="fisher", compensation=compensation
@@ -305,6 +305,18 @@ def test_fine_tuning_trains_after_every_bite(targets: bool, run: Callable[..., s
     assert performances["last bite"] != performances["fine-tuned"] and read("p.json")["fine_tune"] == 4
     aim = "their targets" if targets else "the dense network's outputs"
     assert f"4 steps of L-BFGS after each, on all training samples and {aim}" in " ".join(text.split())
+
+
+@pytest.mark.parametrize(("n_samples", "answer"), [(N - 1, "row"), (N, "none")])
+def test_the_targets_of_few_samples_are_not_learnt_by_heart(
+    n_samples: int, answer: str, run: Callable[..., str]
+) -> None:
+    """Fewer than weights: rows hold on to the dense network."""
+    d = make([4, 8, 6, 3], "tanh", n_samples=N + 50, seed=1)
+    parts = {"x_train": d.x[:n_samples], "y_train": d.labels[:n_samples], "x_test": d.x[N:], "y_test": d.labels[N:]}
+    np.savez("data.npz", **parts)
+    run("prune", "--fine-tune", 1, "--steps", 2, "--sparsity", 0.5, "--out", "p.npz", "--json", "p.json")
+    assert read("p.json")["method"] == f"ec-fisher-iterative+{answer}"
 
 
 def test_without_any_targets_training_goes_towards_values_or_probabilities(run: Callable[..., str]) -> None:

@@ -25,7 +25,7 @@ from ._page import Point, Report, page
 from ._score import add_metric
 
 STEPS = 20
-USUAL = {  # of our experiments those that lose least: of classes or not, trained on targets after every bite or not
+USUAL = {  # what lost least in our experiments: of classes or not, trained on many targets after every bite or not
     (True, False): "ec-fisher-iterative+row",
     (False, False): "ec-iterative+row",
     (True, True): "ec-fisher-iterative+none",  # rows would lead back to the dense network
@@ -67,7 +67,7 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         metavar="NAME",
         help=f"{GRAMMAR} as `compare` shows them, a ranking being one of {', '.join(RANKINGS)} "
         f"(default: {USUAL[True, False]} for classes, {USUAL[False, False]} for anything else; "
-        "+none where --fine-tune has targets)",
+        "+none where --fine-tune has targets of as many samples as there are weights)",
     )
     add_metric(parser)
     parser.add_argument(
@@ -152,8 +152,8 @@ def report(inputs: Inputs, way: Method, outcome: Outcome, text: str, options: ar
 
 def chosen_method(options: argparse.Namespace, inputs: Inputs) -> Method:
     """What `--method` names, or what is usual, with what the other options say beside it."""
-    on_targets = options.fine_tune is not None and inputs.train.y is not None
-    way = method(options.method or usual_method(inputs, on_targets))
+    trained = options.fine_tune is not None
+    way = method(options.method or usual_method(inputs, trained))
     said = f"beside --method {options.method}, which says another"
     if options.method and way.metric not in (None, options.metric):
         _checks.without_effect(**{"--metric": (options.metric, said)})
@@ -170,9 +170,10 @@ def chosen_method(options: argparse.Namespace, inputs: Inputs) -> Method:
     return way
 
 
-def usual_method(inputs: Inputs, trained_on_targets: bool = False) -> str:
-    """What is done where nothing is said."""
-    return USUAL[inputs.is_classifier, trained_on_targets]
+def usual_method(inputs: Inputs, trained: bool = False) -> str:
+    """What is done where nothing is said: the targets of few samples alone would be learnt by heart."""
+    many = inputs.train.y is not None and len(inputs.train.x) >= inputs.network.mlp.n_weights
+    return USUAL[inputs.is_classifier, trained and many]
 
 
 def check_targets(way: Method, inputs: Inputs) -> None:
