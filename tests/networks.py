@@ -48,7 +48,7 @@ def batch(drawn: Drawn, metric: Any = None, weighted: bool = True) -> ec.Batch:
 def samples_per_block(patch: pytest.MonkeyPatch, size: int) -> None:
     """Let the fast path take blocks of so many samples."""
     for module in ("blocks", "collect"):  # which both know the function by its name
-        patch.setattr(f"ecprune_np.streaming.{module}.samples_per_block", lambda mlp: size)
+        patch.setattr(f"ecprune_np.streaming.{module}.samples_per_block", lambda mlp, metric: size)
 
 
 def make(

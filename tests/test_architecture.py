@@ -27,6 +27,8 @@ STREAMING = [
     "streaming.scratch",
     "streaming.threads",
     "streaming.sensitivities",
+    "streaming.structured",
+    "streaming.reduction",
     "streaming.batches",
     "streaming.blocks",
     "streaming.collect",

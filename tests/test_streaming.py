@@ -126,7 +126,7 @@ def test_small_batches_are_joined(length: int, n_joined: int, monkeypatch: pytes
         seen.append(len(share))
         weighted_sensitivities(mlp, trace, c, share, *rest)
 
-    monkeypatch.setattr("ecprune_np.streaming.blocks.weighted_sensitivities", spied)
+    monkeypatch.setattr("ecprune_np.streaming.reduction.weighted_sensitivities", spied)
     moments = ec.collect_moments(D.mlp, batches_of(D, length), batch_size=10)
     whole = ec.collect_moments(D.mlp, batch(D), batch_size=100)
     assert distance(moments, whole, D.mlp) < 1e-12

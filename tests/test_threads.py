@@ -194,7 +194,7 @@ def test_blocks_come_in_pairs_and_are_no_larger_than_they_may(size: int, n_block
         weighted_sensitivities(mlp, trace, c, share, *rest)
 
     with pytest.MonkeyPatch.context() as patch, blas(1, size):
-        patch.setattr("ecprune_np.streaming.blocks.weighted_sensitivities", spied)
+        patch.setattr("ecprune_np.streaming.reduction.weighted_sensitivities", spied)
         ec.collect_moments(D.mlp, D.x, batch_size=20)
     assert len(sizes) == n_blocks and sum(sizes) == 20
     assert max(sizes) <= size and max(sizes) - min(sizes) <= 1, sizes

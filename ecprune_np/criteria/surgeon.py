@@ -16,9 +16,17 @@ from ..batch import Samples, numbered
 from ..mlp import MLP
 from ..pruning.pruned import Pruned
 from ..scores import DEAD, UNDERFLOW, Scores, warn_where_all_are_0
-from ..streaming.batches import Checked, batches_of, slice_size
+from ..streaming.batches import Checked
 from ..streaming.blocks import mean_of
-from ..streaming.rows import Rows, least_squares, rows_of, samples_at_a_time, streamed_qr, weighted_rows
+from ..streaming.rows import (
+    Rows,
+    batches_with_rows,
+    least_squares,
+    rows_of,
+    streamed_qr,
+    summed_rows_of,
+    weighted_rows,
+)
 from ._distances import squared_distances
 
 
@@ -131,7 +139,7 @@ def obc(
 
     @cache  # of all neurons
     def rows(dtype: Any) -> list[Rows]:
-        return list(_centred(rows_of(mlp.astype(dtype), samples, metric)))
+        return list(_centred(summed_rows_of(mlp.astype(dtype), samples, metric)))
 
     def of_neuron(l: int, i: int, dtype: Any) -> Iterator[Array]:
         return _row_rows(rows(dtype), l, i)
@@ -141,7 +149,8 @@ def obc(
         for i in range(len(w)):
             squares[l][i] = squared_distances(partial(of_neuron, l, i))[:-1] / _total_weight(samples)
     scores = _scores(mlp, squares)
-    warn_where_all_are_0(mlp, scores.importance, partial(_why_all_are_0, mlp, squares, partial(rows, np.float64)))
+    all_rows = partial(rows_of, mlp.astype(np.float64), samples, metric)
+    warn_where_all_are_0(mlp, scores.importance, partial(_why_all_are_0, mlp, squares, all_rows))
     return scores
 
 
@@ -251,7 +260,8 @@ def obc_update(
     """
     _checks.instance("mlp", mlp, MLP)
     masks = _checks.boolean_masks(masks, mlp.shapes)
-    rows = list(weighted_rows(mlp, x, metric, batch_size))
+    batches = batches_with_rows(mlp, x, metric, batch_size)
+    rows = list(summed_rows_of(mlp.astype(np.float64), batches, metric))
     weights, biases = [w.copy() for w in mlp.weights], [b.copy() for b in mlp.biases]
     for l, mask in enumerate(masks):
         for i in np.flatnonzero(~mask.all(axis=1)).tolist():
@@ -263,9 +273,7 @@ def obc_update(
 
 def _samples(mlp: MLP, x: Samples, metric: Metric, batch_size: int | None) -> list[Checked]:
     """All batches, which may have to be read twice; copies, for a stream may reuse its memory."""
-    _checks.instance("mlp", mlp, MLP)
-    batches = batches_of(mlp, x, metric, slice_size(x, batch_size, samples_at_a_time(mlp)))
-    return [copy.deepcopy(batch) for batch in numbered(batches)]
+    return [copy.deepcopy(batch) for batch in numbered(batches_with_rows(mlp, x, metric, batch_size))]
 
 
 def _total_weight(samples: list[Checked]) -> float:
@@ -299,7 +307,7 @@ def _row_rows(rows: Sequence[Rows], l: int, i: int) -> Iterator[Array]:
     """√(weight_n s_i) (a, 1) of one neuron: the squares of its rows sum to E[s_i ã ãᵀ]."""
     for trace, derivatives, _ in rows:
         a = trace.inputs[l]
-        root = np.sqrt(np.sum(derivatives[l][..., i] ** 2, axis=0))[:, np.newaxis]
+        root = derivatives[l][0, :, i, np.newaxis]
         yield np.concatenate([root * a, root], axis=1)
 
 

@@ -237,7 +237,7 @@ def standard_errors(
     """
     _checks.instance("mlp", mlp, MLP)
     _checks.integer("groups", groups, 2)
-    size = samples_per_batch(mlp, batch_size)
+    size = samples_per_batch(mlp, batch_size, metric)
     batches = batches_of(mlp, x, metric, size)
     left = whole_and_without_each(moments_of_batches(mlp, batches, metric, size, known_length(x), groups))
     whole = next(left)

@@ -190,7 +190,7 @@ def scores_of_survivors(mlp: MLP, x: Samples, metric: Metric = "output", *, batc
     blocks = [np.ix_(above, below) for below, above in pairwise(reaching)]
     weights = [w[block] for w, block in zip(mlp.weights, blocks)]
     survivors = mlp.replace(weights, [b[above] for b, above in zip(mlp.biases, reaching[1:])])
-    size = samples_per_batch(survivors, batch_size)
+    size = samples_per_batch(survivors, batch_size, metric)
     batches = batches_of(mlp, x, metric, size)
     left = (replace(batch, x=batch.x.compress(reaching[0], axis=1)) for batch in batches)  # row by row, as x is
     (moments,) = moments_of_batches(survivors, left, metric, size, known_length(x))

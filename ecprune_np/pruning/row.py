@@ -13,13 +13,12 @@ from .. import _checks
 from .._types import Array, Mask, Masks, Metric
 from ..activations import layer_names
 from ..batch import Samples, numbered
-from ..metrics import cotangents
 from ..mlp import MLP, Trace, forward
 from ..streaming.batches import Checked, batches_of
 from ..streaming.blocks import REFERENCE_SAMPLES, mean_of, samples_per_block
+from ..streaming.reduction import Reduction, reduction_of, sensitivities_of
 from ..streaming.rows import streamed_qr
 from ..streaming.scratch import Scratch
-from ..streaming.sensitivities import weighted_sensitivities
 from ..streaming.threads import Map, side_by_side
 from .row_sums import RowFactors, RowSums, centred
 
@@ -108,6 +107,7 @@ class _Rows:
     repaired: MLP
     target: MLP
     metric: Metric
+    reduction: Reduction | None
     neurons: list[int]
     kept: Mask
 
@@ -123,7 +123,8 @@ class _Rows:
             weights, biases = [*mlp.weights[:l], mlp.weights[l][neurons]], [*mlp.biases[:l], mlp.biases[l][neurons]]
             return MLP(weights, biases, names[:l])
 
-        return cls(before, onwards, ending(repaired), ending(target), metric, neurons, mask[neurons])
+        reduction = reduction_of(onwards, metric)
+        return cls(before, onwards, ending(repaired), ending(target), metric, reduction, neurons, mask[neurons])
 
     def sums(self, x: Samples) -> RowSums:
         """The sums over all samples; two blocks are read side by side, and then neurons' sums are added to."""
@@ -183,11 +184,11 @@ class _Rows:
     def _read(self, reference: Array, block: Checked) -> _Read:
         """ã (N, n_{l-1} + 1), what z lacks (N, m), the samples' weights (N,) times s (N, m), and these weights."""
         trace, repaired = forward(self.before, block.x), forward(self.repaired, block.x)
-        c = cotangents(self.metric, trace.outputs, block.y)
         l = self.repaired.n_layers - 1
         s = [np.empty(z.shape) for z in trace.preactivations[l:]]
         upper = Trace(trace.inputs[l:], trace.preactivations[l:], trace.outputs)
-        weighted_sensitivities(self.onwards, upper, c, block.weight, Scratch(0, np.float64), s)
+        sensitivities = sensitivities_of(self.onwards, upper, self.metric, block.y, self.reduction)
+        sensitivities(block.weight, Scratch(0, np.float64), s)
         inputs = np.column_stack([centred(repaired.inputs[-1], reference), np.ones(len(block))])
         lacking = forward(self.target, block.x).outputs - repaired.outputs
         return inputs, lacking, s[0][:, self.neurons], block.weight

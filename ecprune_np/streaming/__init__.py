@@ -4,6 +4,8 @@ collect          read, join, pass through in blocks, merge
 batches          checked batches of whatever x is
 blocks           the moments of one batch, as matrix products
 sensitivities    s_i from the derivatives
+reduction        s_i from fewer rows, where there are more outputs than neurons
+structured       products with C without C
 scratch          memory that is used again
 threads          blocks side by side
 rows             rows of least-squares problems, for what needs more than moments

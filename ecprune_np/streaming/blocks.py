@@ -10,48 +10,51 @@ import numpy as np
 
 from .. import _checks
 from .._types import Array, Metric
-from ..metrics import cotangents
 from ..mlp import MLP, Trace, forward
 from ..moments import LayerMoments, Moments
 from .batches import Checked
+from .reduction import Reduction, sensitivities_of, worthwhile_steps
 from .scratch import Scratch
-from .sensitivities import weighted_sensitivities
+from .sensitivities import block_size
 from .threads import Map
 
-BLOCK_BYTES = 28 * 2**20  # what a block of samples takes at a time, so that most of it stays in the cache
 BLOCKS = 8  # in a batch, where no batch size is given
 REFERENCE_SAMPLES = 64  # how many of a batch say where a column lies
 OFFSET_STDS = 4  # a column is centred where its mean is this many standard deviations from zero
 CANCELLATION = 1e-6  # where the one-pass variance keeps less of the square, two passes replace it
 
 
-def samples_per_batch(mlp: MLP, batch_size: int | None) -> int:
+def samples_per_batch(mlp: MLP, batch_size: int | None, metric: Metric | None = None) -> int:
     """`batch_size`, or as many samples as a few blocks hold: a merge is dearer than adding up the sums of a block."""
     if batch_size is not None:
         return _checks.integer("batch_size", batch_size, 1)
-    return BLOCKS * samples_per_block(mlp)
+    return BLOCKS * samples_per_block(mlp, metric)
 
 
-def samples_per_block(mlp: MLP) -> int:
-    """As many samples as BLOCK_BYTES hold, or as much as the network takes if that is more.
-
-    A sample takes four arrays a layer, and the cotangents.  To add up the sums of a block takes some passes over all
-    weights, which its samples are to be worth.
-    """
-    per_sample = 4 * sum(mlp.sizes) + mlp.sizes[-1] ** 2
-    return max(1, max(BLOCK_BYTES // mlp.dtype.itemsize, mlp.n_weights) // per_sample)
+def samples_per_block(mlp: MLP, metric: Metric | None = None) -> int:
+    """How many samples go through the network at a time: more of them where a metric's cotangents are reduced."""
+    return block_size(mlp, reduced=worthwhile_steps(mlp, metric) is not None)
 
 
 def moments_of_batch(
-    mlp: MLP, metric: Metric, map_blocks: Map, scratch: Scratch, size: int, samples: Checked
+    mlp: MLP,
+    metric: Metric,
+    reduction: Reduction | None,
+    map_blocks: Map,
+    scratch: Scratch,
+    size: int,
+    samples: Checked,
 ) -> Moments | None:
     """The moments of a batch, `size` samples at a time, or None where all weights are zero."""
     parts = [samples.rows(slice(start, start + size)) for start in range(0, len(samples), size)]
-    moments = [_moments_at_once(mlp, metric, map_blocks, scratch, part) for part in parts if part.weight.any()]
+    at_once = partial(_moments_at_once, mlp, metric, reduction, map_blocks, scratch)
+    moments = [at_once(part) for part in parts if part.weight.any()]
     return reduce(Moments.merge, moments) if moments else None
 
 
-def _moments_at_once(mlp: MLP, metric: Metric, map_blocks: Map, scratch: Scratch, samples: Checked) -> Moments:
+def _moments_at_once(
+    mlp: MLP, metric: Metric, reduction: Reduction | None, map_blocks: Map, scratch: Scratch, samples: Checked
+) -> Moments:
     """The moments of samples that pass through the network in blocks of about the same size, their sums added up."""
     with _checks.overflow_raised_later():
         total_weight = samples.weight.sum()
@@ -61,9 +64,9 @@ def _moments_at_once(mlp: MLP, metric: Metric, map_blocks: Map, scratch: Scratch
     some = samples.x[:: -(-len(samples) // REFERENCE_SAMPLES)]
     references = [_reference(a) for a in forward(mlp, some).inputs]
     s = [scratch.array(f"sensitivities {l}", len(samples), n) for l, n in enumerate(mlp.sizes[1:])]
-    blocks = _blocks(len(samples), samples_per_block(mlp))
+    blocks = _blocks(len(samples), samples_per_block(mlp, metric))
     s_of_blocks = [[layer[rows] for layer in s] for rows in blocks]
-    sums_of_block = partial(_sums_of_block, mlp, metric, references, scratch)
+    sums_of_block = partial(_sums_of_block, mlp, metric, reduction, references, scratch)
     sums = reduce(_added, map_blocks(sums_of_block, map(shares.rows, blocks), s_of_blocks))
     with _checks.overflow_raised_later():
         layers = tuple(_layer_moments(mlp, l, samples.x, sums[l], s[l]) for l in range(mlp.n_layers))
@@ -79,13 +82,19 @@ def _blocks(n_samples: int, most: int) -> list[slice]:
 
 
 def _sums_of_block(
-    mlp: MLP, metric: Metric, references: list[Array], scratch: Scratch, block: Checked, s: list[Array]
+    mlp: MLP,
+    metric: Metric,
+    reduction: Reduction | None,
+    references: list[Array],
+    scratch: Scratch,
+    block: Checked,
+    s: list[Array],
 ) -> list[_Sums]:
     """A block's sums layer by layer, and its weighted sensitivities into s; its weights are shares of the total."""
     trace = _forward(mlp, block.x, scratch)
-    c = cotangents(metric, trace.outputs, block.y)
+    sensitivities = sensitivities_of(mlp, trace, metric, block.y, reduction)
     with _checks.overflow_raised_later():
-        weighted_sensitivities(mlp, trace, c, block.weight, scratch, s)
+        sensitivities(block.weight, scratch, s)
         return [_Sums.of(*layer, scratch) for layer in zip(s, trace.inputs, references)]
 
 

@@ -14,6 +14,7 @@ from ..mlp import MLP
 from ..moments import Moments, fingerprint
 from .batches import Checked, batches_of, joined, known_length
 from .blocks import BLOCKS, moments_of_batch, samples_per_batch, samples_per_block
+from .reduction import reduction_of
 from .scratch import Scratch
 from .threads import side_by_side
 
@@ -29,7 +30,7 @@ def collect_moments(
     """S_i, μ_ij and v_ij over the samples, batch by batch (EC-3, EC-7).
 
     In memory is one batch at a time.  With threadpoolctl and two or four threads of BLAS, its blocks are done side by
-    side, while BLAS has one thread.
+    side, while BLAS has one thread.  Where outputs are many, fewer rows stand for them, with the same digits (EC-7.18).
 
     Parameters
     ----------
@@ -66,7 +67,7 @@ def collect_moments(
     (array([[1.5, 5. ]]), array([[0.75, 0.  ]]))
     """
     _checks.instance("mlp", mlp, MLP)
-    size = samples_per_batch(mlp, batch_size)
+    size = samples_per_batch(mlp, batch_size, metric)
     batches = batches_of(mlp, x, metric, size)
     expected = known_length(x) if n_samples is None else _checks.integer("n_samples", n_samples, 1)
     (moments,) = moments_of_batches(mlp, batches, metric, size, expected)
@@ -83,7 +84,7 @@ def moments_of_batches(
     moments: list[Moments | None] = []
     number = seen = 0  # batches that are done, and their samples
     most = min(size, n_samples or size)  # samples at a time
-    per_block = min(most, samples_per_block(mlp))
+    per_block = min(most, samples_per_block(mlp, metric))
     several = most > groups * per_block  # else a block has BLAS's threads for itself
     scratch = Scratch(3 * sum(mlp.sizes) * per_block, mlp.dtype)  # all but the activations
     with side_by_side(BLOCKS if several and not callable(metric) else 1) as map_blocks:  # it may not be thread-safe
@@ -98,7 +99,7 @@ def moments_of_batches(
             hands = [more] if groups == 1 else more.dealt(groups, dealt)
             return [_merged(m, of_batch(hand)) for m, hand in zip_longest(moments, hands)]
 
-        of_batch = partial(moments_of_batch, mlp, metric, map_blocks, scratch, size)
+        of_batch = partial(moments_of_batch, mlp, metric, reduction_of(mlp, metric), map_blocks, scratch, size)
         name = fingerprint(mlp)
 
         try:

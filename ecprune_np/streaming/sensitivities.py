@@ -8,7 +8,24 @@ from .._types import Array
 from ..mlp import MLP, Trace
 from .scratch import Scratch
 
+BLOCK_BYTES = 28 * 2**20  # what a block of samples takes at a time, so that most of it stays in the cache
 SLAB_BYTES = 2**21  # what the pullback to one layer takes at a time, so that it stays near a core
+
+
+def samples_per_slab(mlp: MLP, n_cotangents: int) -> int:
+    """As many samples as have SLAB_BYTES of cotangents at the widest layer."""
+    return max(1, SLAB_BYTES // (n_cotangents * max(mlp.sizes[1:]) * mlp.dtype.itemsize))
+
+
+def block_size(mlp: MLP, reduced: bool) -> int:
+    """As many samples as BLOCK_BYTES hold, or as much as the network takes if that is more.
+
+    A sample takes four arrays a layer, and the cotangents; where these are reduced two of what comes in and goes out.
+    To add up the sums of a block takes some passes over all weights, which its samples are to be worth.
+    """
+    ends = mlp.sizes[0] + mlp.sizes[-1]
+    per_sample = 4 * sum(mlp.sizes) + (-2 * ends if reduced else mlp.sizes[-1] ** 2)
+    return max(1, max(BLOCK_BYTES // mlp.dtype.itemsize, mlp.n_weights) // per_sample)
 
 
 def weighted_sensitivities(
@@ -20,7 +37,7 @@ def weighted_sensitivities(
     before the next one comes.  Cotangents that are the same for all samples are one row until the first σ' ≠ 1.
     """
     n_cotangents, n_samples = len(cotangents), len(share)
-    size = max(1, SLAB_BYTES // (n_cotangents * max(mlp.sizes[1:]) * mlp.dtype.itemsize))
+    size = samples_per_slab(mlp, n_cotangents)
     for start in range(0, n_samples, size):
         rows = slice(start, start + size)
         g = cotangents[:, :1] if cotangents.strides[1] == 0 else cotangents[:, rows]
