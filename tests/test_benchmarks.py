@@ -25,6 +25,24 @@ def test_moments_equal_those_of_pytorch() -> None:
     assert benchmark.main(repeats=1, n_samples=200) > 0  # raises where the numbers differ
 
 
+def test_moments_equal_those_of_others_who_pay_for_every_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch", reason="PyTorch is in the extra `peers`")
+    benchmark = importlib.import_module("others_pay_for_every_output")
+    monkeypatch.setattr("in_turn.PAUSE", 0)
+    for metric in ("output", "fisher"):
+        for dtype in (np.float64, np.float32):
+            benchmark.compare(20, 5, metric, dtype, repeats=1)  # raises where the numbers differ
+
+
+def test_moments_by_fewer_rows_equal_those_by_a_row_an_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("in_turn.PAUSE", 0)
+    benchmark = importlib.import_module("fewer_rows_are_five_times_faster")
+    for metric in ("output", "fisher"):
+        assert benchmark.compare((6, 40, 3, 40, 200), metric, np.float64, 20, repeats=1) > 0
+    growing = importlib.import_module("moments_do_not_grow_with_the_outputs")
+    assert np.isfinite(growing.growth(np.float64, repeats=1, n_samples=20))
+
+
 def test_the_other_benchmarks_measure_something() -> None:
     products = importlib.import_module("moments_beside_their_matrix_products")
     assert min(products.main(repeats=1, n_samples=100).values()) > 0
