@@ -28,7 +28,6 @@ STYLES = {  # method: colour, marker, line
     "ec-fisher-iterative": ("#d55e00", "D", "--"),
     "ec-iterative+guarded": ("#009e73", "v", "-"),
     "ec-iterative+joint": ("#56b4e9", "^", "-"),
-    "ec-fisher-iterative+joint": ("#56b4e9", "^", "--"),
     "ec-iterative+row": ("#0072b2", "o", "-"),
     "ec-fisher-iterative+row": ("#0072b2", "D", "--"),
 }

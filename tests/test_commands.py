@@ -219,12 +219,12 @@ def test_few_samples_are_said_to_be_few(run: Callable[..., str]) -> None:
 def test_prune_writes_and_says_what_python_does(run: Callable[..., str]) -> None:
     options = ["--sparsity", 0.6, "--steps", 3, "--out", "pruned.npz", "--json", "p.json", "--html", "p.html"]
     text = run("prune", *options)
-    expected = ec.prune_iteratively(CLASSES.mlp, TRAIN.x, 0.6, steps=3, metric="fisher", compensation="row")
+    expected = ec.prune_iteratively(CLASSES.mlp, TRAIN.x, 0.6, steps=3, compensation="row")
     pruned, record = ec.load("pruned.npz"), read("p.json")
     assert_same(pruned, expected)
     summary = pruned.summary(CLASSES.mlp, TEST)
     assert record["performances"] == {"dense": asdict(summary.before), "pruned": asdict(summary.after)}
-    assert (record["method"], record["steps"], record["scope"]) == ("ec-fisher-iterative+row", 3, "global")
+    assert (record["method"], record["steps"], record["scope"]) == ("ec-iterative+row", 3, "global")
     assert record["sparsity"] == pruned.sparsity and record["fine_tune"] is None
     for name in ("n_weights", "n_kept", "sizes", "in_use", "multiply_adds"):
         assert record["summary"][name] == getattr(summary, name).tolist()
@@ -244,10 +244,10 @@ def test_prune_writes_and_says_what_python_does(run: Callable[..., str]) -> None
 @pytest.mark.parametrize(
     ("options", "method", "steps"),
     [
-        ([], "ec-fisher-iterative+row", 20),
-        (["--metric", "output"], "ec-iterative+row", 20),
+        ([], "ec-iterative+row", 20),
+        (["--metric", "fisher"], "ec-fisher-iterative+row", 20),
         (["--metric", "softmax", "--compensation", "guarded"], "ec-softmax-iterative+guarded", 20),
-        (["--compensation", "independent", "--steps", "1"], "ec-fisher", 1),
+        (["--compensation", "independent", "--steps", "1"], "ec", 1),
         (["--method", "magnitude"], "magnitude", 1),
         (["--method", "magnitude", "--steps", "4"], "magnitude-iterative", 4),
         (["--method", "magnitude", "--compensation", "row", "--metric", "fisher"], "magnitude-fisher+row", 1),
@@ -293,11 +293,11 @@ def test_fine_tuning_trains_after_every_bite(targets: bool, run: Callable[..., s
         np.savez("data.npz", x_train=CLASSES.x[:100], x_test=CLASSES.x[100:], y_test=CLASSES.labels[100:])
     options = ["--fine-tune", 4, "--steps", 3, "--sparsity", 0.6]
     text = run("prune", *options, "--out", "p.npz", "--json", "p.json")
-    compensation = None if targets else "row"  # which would lead back from many targets to the dense network
+    usual = (
+        {"metric": "fisher"} if targets else {"compensation": "row"}
+    )  # it leads from targets back to the dense network
     pruned = ec.load("p.npz")
-    expected = ec.prune_and_train(
-        CLASSES.mlp, x, 0.6, "cross_entropy", steps=3, epochs=4, metric="fisher", compensation=compensation
-    )
+    expected = ec.prune_and_train(CLASSES.mlp, x, 0.6, "cross_entropy", steps=3, epochs=4, **usual)
     assert_same(pruned, expected)
     performances = read("p.json")["performances"]
     assert list(performances) == ["dense", "last bite", "fine-tuned"]
@@ -307,16 +307,14 @@ def test_fine_tuning_trains_after_every_bite(targets: bool, run: Callable[..., s
     assert f"4 steps of L-BFGS after each, on all training samples and {aim}" in " ".join(text.split())
 
 
-@pytest.mark.parametrize(("n_samples", "answer"), [(N - 1, "row"), (N, "none")])
-def test_the_targets_of_few_samples_are_not_learnt_by_heart(
-    n_samples: int, answer: str, run: Callable[..., str]
-) -> None:
+@pytest.mark.parametrize(("n_samples", "way"), [(N - 1, "ec-iterative+row"), (N, "ec-fisher-iterative+none")])
+def test_the_targets_of_few_samples_are_not_learnt_by_heart(n_samples: int, way: str, run: Callable[..., str]) -> None:
     """Fewer than weights: rows hold on to the dense network."""
     d = make([4, 8, 6, 3], "tanh", n_samples=N + 50, seed=1)
     parts = {"x_train": d.x[:n_samples], "y_train": d.labels[:n_samples], "x_test": d.x[N:], "y_test": d.labels[N:]}
     np.savez("data.npz", **parts)
     run("prune", "--fine-tune", 1, "--steps", 2, "--sparsity", 0.5, "--out", "p.npz", "--json", "p.json")
-    assert read("p.json")["method"] == f"ec-fisher-iterative+{answer}"
+    assert read("p.json")["method"] == way
 
 
 def test_without_any_targets_training_goes_towards_values_or_probabilities(run: Callable[..., str]) -> None:
@@ -341,7 +339,7 @@ def test_all_training_samples_train_and_some_of_them_score(run: Callable[..., st
 
 @pytest.mark.parametrize("kind", [".npz", ".safetensors"])
 def test_a_pruned_file_is_pruned_further_and_aims_at_the_dense_network(run: Callable[..., str], kind: str) -> None:
-    half = ec.prune_iteratively(CLASSES.mlp, TRAIN.x, 0.5, steps=2, metric="fisher")
+    half = ec.prune_iteratively(CLASSES.mlp, TRAIN.x, 0.5, steps=2)
     half.save("half.npz")
     if kind == ".safetensors":  # one that names no activation, as PyTorch writes them
         names = {f"{l}.weight": w for l, w in enumerate(CLASSES.mlp.weights)}
@@ -349,9 +347,7 @@ def test_a_pruned_file_is_pruned_further_and_aims_at_the_dense_network(run: Call
         pytest.importorskip("safetensors.numpy").save_file(names, "network.safetensors")
     options = ["--sparsity", 0.7, "--steps", 2, "--out", "p.npz", "--json", "p.json"]
     text = run("prune", *options, "--aim", f"network{kind}", network="half.npz")
-    expected = ec.prune_iteratively(
-        half, TRAIN.x, 0.7, steps=2, metric="fisher", compensation="row", target=CLASSES.mlp
-    )
+    expected = ec.prune_iteratively(half, TRAIN.x, 0.7, steps=2, compensation="row", target=CLASSES.mlp)
     pruned = ec.load("p.npz")
     assert_same(pruned, expected)
     assert all((a | ~b).all() for a, b in zip(half.masks, pruned.masks))
@@ -493,7 +489,8 @@ def test_by_default_compare_takes_what_the_data_allow_and_what_prune_does(
     for kind, network, data in (("classes", "network.npz", "data.npz"), ("values", "values.npz", "values_data.npz")):
         run("compare", "--steps", 2, "--sparsities", 0.5, "--json", "c.json", network=network, data=data)
         methods[kind] = [row["method"] for row in read("c.json")["rows"]]
-    assert methods["classes"][-1] == _prune.USUAL[True, False] and methods["values"][-1] == _prune.USUAL[False, False]
+    assert methods["classes"][-1] == methods["values"][-1] == _prune.USUAL
+    assert "ec-fisher-iterative+row" in methods["classes"]
     assert "ec-fisher" in methods["classes"] and "ec-fisher" not in methods["values"]
     np.savez("values_data.npz", x=VALUES.x)
     text = run("compare", "--steps", 2, "--sparsities", 0.5, network="values.npz", data="values_data.npz")

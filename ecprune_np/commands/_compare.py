@@ -32,7 +32,7 @@ from ._prune import STEPS, check_targets, point, usual_method
 
 FOR_ALL = ("random", "magnitude", "wanda", "obd", "ec", "ec-iterative")
 WITH_TARGETS = ("gradient-magnitude",)
-FOR_CLASSES = ("ec-fisher", "ec-fisher-iterative")
+FOR_CLASSES = ("ec-fisher", "ec-fisher-iterative", "ec-fisher-iterative+row")
 COLUMN = 11  # characters, at most, of a number, its mark and the space before it
 
 

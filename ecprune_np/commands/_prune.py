@@ -25,12 +25,8 @@ from ._page import Point, Report, page
 from ._score import add_metric
 
 STEPS = 20
-USUAL = {  # what lost least in our experiments: of classes or not, trained on many targets after every bite or not
-    (True, False): "ec-fisher-iterative+row",
-    (False, False): "ec-iterative+row",
-    (True, True): "ec-fisher-iterative+none",  # rows would lead back to the dense network
-    (False, True): "ec-iterative+none",
-}
+USUAL = "ec-iterative+row"  # what lost least in our experiments
+TRAINED = {True: "ec-fisher-iterative+none", False: "ec-iterative+none"}  # of classes or not: on many targets
 
 
 @dataclass(frozen=True)
@@ -66,8 +62,8 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         "--method",
         metavar="NAME",
         help=f"{GRAMMAR} as `compare` shows them, a ranking being one of {', '.join(RANKINGS)} "
-        f"(default: {USUAL[True, False]} for classes, {USUAL[False, False]} for anything else; "
-        "+none where --fine-tune has targets of as many samples as there are weights)",
+        f"(default: {USUAL}; where --fine-tune has targets of as many samples as there are weights {TRAINED[True]} for "
+        f"classes, {TRAINED[False]} for anything else)",
     )
     add_metric(parser)
     parser.add_argument(
@@ -171,9 +167,12 @@ def chosen_method(options: argparse.Namespace, inputs: Inputs) -> Method:
 
 
 def usual_method(inputs: Inputs, trained: bool = False) -> str:
-    """What is done where nothing is said: the targets of few samples alone would be learnt by heart."""
+    """What is done where nothing is said.
+
+    Trained on targets, rows would lead back to the dense network; without them few samples are learnt by heart.
+    """
     many = inputs.train.y is not None and len(inputs.train.x) >= inputs.network.mlp.n_weights
-    return USUAL[inputs.is_classifier, trained and many]
+    return TRAINED[inputs.is_classifier] if trained and many else USUAL
 
 
 def check_targets(way: Method, inputs: Inputs) -> None:
