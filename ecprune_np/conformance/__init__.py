@@ -3,10 +3,12 @@
 A candidate is a callable `candidate(weights, biases, activation, x) -> (importance, bias_shift)`.
 """
 
-from ._cases import Case, Reference, cases
-from ._report import Report, check, check_case
+from ._case import Case, Reference
+from ._cases import cases
+from ._check import check, check_case
+from ._outcome import Entry, Outcome, Result
+from ._report import Report
 from ._vectors import check_vectors, write_vectors
-from ._verdict import Entry, Outcome, Result
 from .catalogue import MISTAKES, Mistake
 from .diagnosis import Finding
 

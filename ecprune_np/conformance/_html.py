@@ -11,8 +11,9 @@ from .._html import card, cards, document, section, table
 from .._svg import WIDTH, Plot, colour, exponent, log_axis, mark, path, px, text
 from .._types import Array
 from ._cases import VERSION
-from ._report import CONFORMS, LOW_ACCURACY, Report, groups, least_digits
-from ._verdict import FAILED, INACCURATE, PASSED, SKIPPED, TOLERANCES, Result
+from ._outcome import CONFORMS, FAILED, INACCURATE, LOW_ACCURACY, PASSED, SKIPPED, TOLERANCES, Result
+from ._report import Report
+from ._text import groups, least_digits
 from .diagnosis import Finding
 
 LINKED = 12  # cases to which a finding links
@@ -30,9 +31,10 @@ def page(report: Report) -> str:
     kind = {CONFORMS: "good", LOW_ACCURACY: "weak"}.get(report.verdict, "bad")
     bad = report.with_status(FAILED, INACCURATE)
     passed = len(report.with_status(PASSED))
+    told = f"; tried: {report.limits}" if report.limits else ""
     parts = [
         f"<h1><code>{escape(report.candidate)}</code> <span class='verdict {kind}'>{report.verdict}</span></h1>",
-        f"<p>{passed} of {len(report.results)} cases pass.</p>",
+        f"<p>{passed} of {len(report.results)} cases pass{told}.</p>",
         f"<p class='quiet'>{escape(_made(report))}</p>",
         *(f"<p>Note: {escape(note)}</p>" for note in report.notes),
         *_diagnosis(report.diagnosis, {r.case.name for r in bad}),
@@ -85,8 +87,8 @@ def _groups(report: Report) -> str:
 def _card(result: Result) -> str:
     case, outcome = result.case, result.outcome
     pictures = [f"<span id='{case.name}'></span>"]
-    for quantity, values in (("importance", outcome.importance), ("bias_shift", outcome.bias_shift)):
-        right = getattr(case.reference, quantity)
+    for quantity in case.quantities:
+        values, right = getattr(outcome, quantity), getattr(case.reference, quantity)
         name = quantity.replace("_", " ")
         comparable = [v.shape for v in values] == [r.shape for r in right]
         pictures.append(_picture(values, right, name) if comparable else f"<p>No {name}s to compare.</p>")

@@ -6,14 +6,15 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .._cases import Layers
-from .._verdict import QUANTITIES
+from .._case import Layers
+from .._kinds import KINDS
 from ..catalogue._mistake import wrong_numbers
-from ..catalogue.shape import SHAPES, Arrange, right_of
+from ..catalogue.shape import SHAPES, Arrange
 from ._answers import MATCH, Answer, apart, ratio
 from ._explanations import PLAUSIBLE, Explanation
 from ._finding import Finding
 
+LABELS = {"bias_shift": "EC-3.3"}  # of importances, the kind's
 Relation = Callable[[Sequence[Answer], Sequence[Answer]], Explanation | None]
 
 
@@ -35,14 +36,16 @@ def constant_factor(quantity: str) -> Relation:
         explained = [a for a in ours if apart(a.entries, factor * a.right, a.scales) <= MATCH * a.tolerance]
         if any(map(far, right)) or len(explained) < len(ours) / 2:
             return None
-        finding = _factor_finding(quantity, factor, ours[0].tolerance)
+        finding = _factor_finding(quantity, factor, ours[0].tolerance, KINDS[ours[0].case.kind].equation)
         return Explanation(finding, frozenset(explained), frozenset(a for a in ours if a not in explained and far(a)))
 
     return relation
 
 
-def _factor_finding(quantity: str, factor: float, tolerance: float) -> Finding:
-    equation, ranking = ("EC-3.4", "network" if factor > 0 else "lost") if quantity == "importance" else ("EC-3.3", "")
+def _factor_finding(quantity: str, factor: float, tolerance: float, kind_label: str) -> Finding:
+    equation, ranking = LABELS.get(quantity, kind_label), ""
+    if quantity == "importance":
+        ranking = "network" if factor > 0 else "lost"
     name = quantity.replace("_", " ")
     if factor == 0:
         return Finding(f"{quantity}-zero", f"Every {name} is zero.", equation, ranking, exact=True)
@@ -64,7 +67,7 @@ def rearranged(id: str, sentence: str, arrange: Arrange) -> Relation:
         return not (a.comparable and _near(a.values, a.reference, largest, a.tolerance))  # as it is
 
     def relation(right: Sequence[Answer], wrong: Sequence[Answer]) -> Explanation | None:
-        explained = frozenset(a for a in wrong if a.values and is_so(a))
+        explained = frozenset(a for a in wrong if a.values and a.reference[0].ndim == 2 and is_so(a))
         if len(explained) < PLAUSIBLE * len(wrong):
             return None
         return Explanation(Finding(id, sentence, "EC-1.1", "lost", exact=True), explained)
@@ -76,8 +79,9 @@ def exchanged(right: Sequence[Answer], wrong: Sequence[Answer]) -> Explanation |
     """Each quantity is the other one."""
     explained = set()
     for a in wrong:
-        other = QUANTITIES[1 - QUANTITIES.index(a.quantity)]
-        reference, scale = right_of(a.case, other)
+        if a.case.kind != "ec":
+            return None
+        reference, scale = a.case.reference.of("bias_shift" if a.quantity == "importance" else "importance")
         if a.values and _near(a.values, reference, _largest(scale), a.tolerance):
             explained.add(a)
     if len(explained) < PLAUSIBLE * len(wrong):
@@ -119,8 +123,7 @@ def _near(values: Layers, reference: Layers, scale: float, tolerance: float) -> 
 
 
 RELATIONS: tuple[Relation, ...] = (
-    constant_factor("importance"),
-    constant_factor("bias_shift"),
+    *map(constant_factor, ("importance", "bias_shift", "weight_gradient", "bias_gradient")),
     exchanged,
     *(rearranged(*shape) for shape in SHAPES),
     remembered,
