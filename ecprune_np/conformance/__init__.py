@@ -6,6 +6,7 @@ A candidate is a callable `candidate(weights, biases, activation, x) -> (importa
 from ._case import Case, Reference
 from ._cases import cases
 from ._check import check, check_case
+from ._compare import compare
 from ._outcome import Entry, Outcome, Result
 from ._report import Report
 from ._vectors import check_vectors, write_vectors
@@ -26,6 +27,7 @@ __all__ = [
     "check",
     "check_case",
     "check_vectors",
+    "compare",
     "write_vectors",
 ]
 

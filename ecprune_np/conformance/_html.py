@@ -16,6 +16,7 @@ from ._report import Report
 from ._text import groups, least_digits
 from .diagnosis import Finding
 
+DRAWN = 4000  # weights of a case, some of them where there are more
 LINKED = 12  # cases to which a finding links
 
 STYLE = """
@@ -103,15 +104,16 @@ def _picture(values: tuple[Array, ...], references: tuple[Array, ...], name: str
     top = 30 + 14 * -(-len(values) // 6)  # pixels for the legend, six layers a line
     plot = Plot(axis, axis, f"reference {name}", top=top, height=WIDTH + top - 20)
     marks = [path("reference", f"M{px(plot.left)} {px(plot.bottom)}L{px(plot.edge)} {px(plot.top)}")]
+    step = -(-sum(v.size for v in values) // DRAWN)
     for l, (value, given, reference) in enumerate(zip(finite, values, references)):
-        for v, g, r in zip(value.ravel().tolist(), given.ravel(), reference.ravel().tolist()):
+        for v, g, r in list(zip(value.ravel().tolist(), given.ravel(), reference.ravel().tolist()))[::step]:
             if np.isfinite(g):
                 marks.append(_mark(l, plot.across(exponent(abs(r))), plot.up(exponent(abs(v))), (v < 0) != (r < 0)))
         x, y = 12 + 60 * (l % 6), 8 + 14 * (l // 6)
         marks += [mark(l, x, y), text(x + 8, y + 4, f"layer {l}")]
     marks.append(text(0, top - 8, f"candidate {name}"))
     n_lost = sum(int((~np.isfinite(v)).sum()) for v in values)
-    said = f"{n_lost} not finite" if n_lost else ""
+    said = ", ".join([*([f"{n_lost} not finite"] * (n_lost > 0)), *([f"1 of {step} drawn"] * (step > 1))])
     marks.append(text(plot.left + 6, top + 14, said))
     return plot.draw(f"Reference {name} against candidate {name}", said, marks)
 

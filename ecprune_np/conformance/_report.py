@@ -50,6 +50,8 @@ class Report(Frozen):
         The keywords that the candidate takes beside.
     not_offered : tuple of Case
         The cases that use others.
+    found : tuple of Finding or None
+        The diagnosis where it was made already; None where it is made of the results when it is asked for.
 
     Examples
     --------
@@ -66,6 +68,7 @@ class Report(Frozen):
     date: str = field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"))
     takes: tuple[str, ...] = ()
     not_offered: tuple[Case, ...] = ()
+    found: tuple[Finding, ...] | None = None
 
     @property
     def kind(self) -> KindName:
@@ -102,7 +105,7 @@ class Report(Frozen):
 
     @cached_property
     def _findings(self) -> tuple[Finding, ...]:
-        return tuple(diagnose(self.results))
+        return tuple(diagnose(self.results)) if self.found is None else self.found
 
     def with_status(self, *statuses: str) -> list[Result]:
         """The results with one of these statuses."""

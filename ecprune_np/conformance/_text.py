@@ -10,6 +10,7 @@ import numpy as np
 from .._text import WIDTH
 from ..error_analysis.comparison import digits
 from ._case import Case
+from ._cases import all_cases
 from ._outcome import CONFORMS, DOES_NOT, FAILED, INACCURATE, LOW_ACCURACY, PASSED, SKIPPED, Entry, Result
 from .diagnosis import Finding
 from .diagnosis._unknown import reproduction, simplest_of
@@ -43,7 +44,7 @@ def where_to_begin(findings: Sequence[Finding], failed: Sequence[Result], candid
     if not findings[0].exact and not open_ones:
         open_ones = set(findings[0].cases)
     answered = [r.case for r in failed if r.case.name in open_ones and r.worst]
-    if not answered:
+    if not answered or answered[0].name not in {c.name for c in all_cases(answered[0].kind)}:
         return []
     case = simplest_of(answered)
     title = wrapped("", f"where to begin: {case}, the simplest of them, step by step:")

@@ -14,6 +14,7 @@ from ...activations import ACTIVATIONS, Activation
 from ...metrics import cotangents, metric_targets
 from .._case import Case, Layers
 
+AT_ONCE = 2_000_000  # numbers that are held for a variance as it is defined
 Pair = tuple[Array, Array]
 Pairs = list[Pair]
 Formula = Callable[[Array, Array, Array], Pair]
@@ -133,9 +134,14 @@ def mean(s: Array, a: Array) -> Array:
 
 
 def about(s: Array, a: Array, centre: Array) -> Array:
-    """E[s_i (a_j − c_ij)²]."""
-    moment: Array = np.einsum("ni,nij->ij", s, (a[:, np.newaxis] - centre) ** 2) / len(a)
-    return moment
+    """E[s_i (a_j − c_ij)²]; of many samples and weights about the plain mean, and moved from there."""
+    if centre.size * len(a) <= AT_ONCE:
+        moment: Array = np.einsum("ni,nij->ij", s, (a[:, np.newaxis] - centre) ** 2) / len(a)
+        return moment
+    plain = a.mean(axis=0)
+    a, centre = a - plain, centre - plain
+    S, first, second = s.sum(axis=0)[:, np.newaxis], s.T @ a, s.T @ a**2
+    return np.asarray(np.maximum(second - 2 * centre * first + centre**2 * S, 0)) / len(a)
 
 
 def right(w: Array, s: Array, a: Array) -> Pair:

@@ -38,6 +38,8 @@ class Finding:
         The names of failing cases in which it predicts something else than what came.
     exact : bool
         Whether it predicts the values themselves, all digits, or only says where and of which kind the errors are.
+    unit : str
+        What is counted.
 
     Examples
     --------
@@ -54,6 +56,7 @@ class Finding:
     cases: tuple[str, ...] = ()
     contradicted: tuple[str, ...] = ()
     exact: bool = False
+    unit: str = "failing cases"
 
     def __repr__(self) -> str:
         return f"Finding({self.id}{f', {self.certainty}' if self.explained else ''})"
@@ -74,4 +77,4 @@ class Finding:
         names = ", ".join(self.contradicted[:NAMED])
         more = f" and {len(self.contradicted) - NAMED} more" if len(self.contradicted) > NAMED else ""
         against = f", contradicted by {names}{more}" if names else ""
-        return f"{verb} {self.explained} of {self.wrong} failing cases{against}"
+        return f"{verb} {self.explained} of {self.wrong} {self.unit}{against}"
