@@ -5,7 +5,7 @@ A candidate is a callable `candidate(weights, biases, activation, x) -> (importa
 
 from ._case import Case, Reference
 from ._cases import cases
-from ._check import check, check_case
+from ._check import check, check_case, check_pruner
 from ._compare import compare
 from ._outcome import Entry, Outcome, Result
 from ._report import Report
@@ -26,6 +26,7 @@ __all__ = [
     "cases",
     "check",
     "check_case",
+    "check_pruner",
     "check_vectors",
     "compare",
     "write_vectors",

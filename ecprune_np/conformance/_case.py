@@ -41,6 +41,14 @@ class Reference(Frozen):
         √E[g² a²].
     bias_gradient_scale : tuple of L arrays (n_l,)
         √E[g²].
+    weights : tuple of L arrays (n_l, n_{l-1})
+        Of the pruned network.
+    biases : tuple of L arrays (n_l,)
+        Of the pruned network: b_i + Σ_{j removed} δ*_ij.
+    weights_scale : tuple of L arrays (n_l, n_{l-1})
+        |w_ij| where the weight stays, 0 where it goes.
+    biases_scale : tuple of L arrays (n_l,)
+        |b_i| and the scales of the shifts, added up.
 
     Examples
     --------
@@ -58,9 +66,13 @@ class Reference(Frozen):
     bias_gradient: Layers = ()
     weight_gradient_scale: Layers = ()
     bias_gradient_scale: Layers = ()
+    weights: Layers = ()
+    biases: Layers = ()
+    weights_scale: Layers = ()
+    biases_scale: Layers = ()
 
     def __repr__(self) -> str:
-        return f"Reference({len(self.importance or self.weight_gradient)} layers)"
+        return f"Reference({len(self.importance or self.weight_gradient or self.weights)} layers)"
 
     @property
     def shift_scale(self) -> Layers:
@@ -104,6 +116,10 @@ class Case(Frozen):
         The samples' weights.
     output_activation : str
         Of the last layer: "identity" in all cases without this option.
+    sparsity : float
+        Which fraction of the weights a pruner is to remove.
+    scope : str
+        Which weights it compares: "global" or "layer".
 
     Examples
     --------
@@ -127,6 +143,8 @@ class Case(Frozen):
     y: Array | None = None
     sample_weight: Array | None = None
     output_activation: ActivationName = "identity"
+    sparsity: float = 0.0
+    scope: str = "global"
 
     def __repr__(self) -> str:
         sizes = "-".join(str(n) for n in self.mlp.sizes)

@@ -18,6 +18,7 @@ from .. import _checks
 from .._checks import frozen
 from ._case import ILL_CONDITIONED, Case, Layers, Reference
 from ._kinds import KINDS, KindName
+from ._pruned_cases import pruning_cases
 
 VERSION = 1
 VECTORS = Path(__file__).with_name("vectors") / str(VERSION)
@@ -31,7 +32,7 @@ def cases(kind: KindName = "ec", options: Collection[str] = ()) -> tuple[Case, .
     Parameters
     ----------
     kind : str, default "ec"
-        "ec", "uncompensated", "wanda", "gradient_magnitude", "obc", "obs" or "loss_gradient".
+        "ec", "uncompensated", "wanda", "gradient_magnitude", "obc", "obs", "loss_gradient" or "pruner".
     options : collection of str, default ()
         Keywords that a candidate takes ("metric", "y", "sample_weight", "output_activation", "loss"): the cases that
         use no others come too.
@@ -66,6 +67,8 @@ def _with(kind: KindName, options: frozenset[str]) -> tuple[Case, ...]:
 @cache
 def all_cases(kind: KindName) -> tuple[Case, ...]:
     """Those that use options too."""
+    if kind == "pruner":
+        return pruning_cases(all_cases("ec"))
     return tuple(case for vector in _vectors() if (case := _read(vector, kind)) is not None)
 
 

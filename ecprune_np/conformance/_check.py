@@ -33,8 +33,8 @@ def check(candidate: Candidate, among: Sequence[Case] | None = None, *, kind: Ki
     among : sequence of Case, optional
         In place of all cases.
     kind : str, default "ec"
-        What it returns: "ec", "uncompensated", "wanda", "gradient_magnitude", "obc", "obs" or "loss_gradient", as the
-        README of the vectors has it.
+        What it returns: "ec", "uncompensated", "wanda", "gradient_magnitude", "obc", "obs", "loss_gradient" or
+        "pruner", as the README of the vectors has it.
 
     Returns
     -------
@@ -71,6 +71,42 @@ def check(candidate: Candidate, among: Sequence[Case] | None = None, *, kind: Ki
 def not_offered(among: Sequence[Case], takes: Sequence[str]) -> tuple[Case, ...]:
     """The cases that use a keyword which the candidate does not take."""
     return tuple(case for case in among if not set(takes).issuperset(case.names_of_options))
+
+
+def check_pruner(pruner: Candidate) -> Report:
+    """Run a pruning step on every case, and judge what it makes of the network (EC-5.1).
+
+    It is to remove exactly round(sparsity · n) weights, of all or of each layer, those of lowest importance, ties by
+    (layer, row, column); to add the shifts of those that go to the biases beside them; and to move nothing else, its
+    arguments included.  No importances at the cut are nearly equal; they tie only where every order of summation gives
+    the same number.
+
+    Parameters
+    ----------
+    pruner : callable
+        `pruner(weights, biases, activation, x, sparsity, scope)`, called with fresh copies, returns
+        `(weights, biases)`, float32 or float64; scope is "global" or "layer".
+
+    Returns
+    -------
+    Report
+        With one result a case.
+
+    Raises
+    ------
+    TypeError
+        Where the pruner cannot be called.
+
+    Examples
+    --------
+    >>> def pruner(weights, biases, activation, x, sparsity, scope):
+    ...     mlp = ec.MLP(weights, biases, activation)
+    ...     pruned = ec.prune(mlp, ec.elimination_compensation(mlp, x), sparsity, scope).mlp
+    ...     return pruned.weights, pruned.biases
+    >>> ec.conformance.check_pruner(pruner).verdict
+    'conforms'
+    """
+    return check(pruner, kind="pruner")
 
 
 def check_case(candidate: Candidate, case: Case, strict: bool = False) -> None:

@@ -12,7 +12,7 @@ from .._files import save_json, save_text
 from ._case import Case
 from ._cases import all_cases
 from ._html import page
-from ._kinds import KINDS
+from ._kinds import KINDS, KindName
 from ._outcome import LOW_ACCURACY
 from ._report import Report
 from ._suite import show_progress
@@ -33,7 +33,15 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         f"{CODES}; 2: the candidate cannot be imported, or a file not be written; 130: interrupted.",
     )
     verify.add_argument(
-        "candidate", metavar="package.module:function", help="the callable, or file.py:function; its code is run"
+        "candidate",
+        metavar="package.module:function",
+        nargs="?",
+        help="the callable, or file.py:function; its code is run",
+    )
+    verify.add_argument(
+        "--pruner",
+        metavar="package.module:function",
+        help="in its place a pruning step (weights, biases, activation, x, sparsity, scope) -> (weights, biases)",
     )
     verify.add_argument(
         "--timeout",
@@ -67,11 +75,12 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
 
 
 def _add_kind(parser: argparse.ArgumentParser) -> None:
-    told = ", ".join(KINDS)
+    names = [name for name in KINDS if name != "pruner"]
+    told = ", ".join(names)
     parser.add_argument(
         "--kind",
         metavar="NAME",
-        choices=list(KINDS),
+        choices=names,
         default="ec",
         help=f"what it returns: {told} (default: ec); what each is given is in the README of the vectors",
     )
@@ -87,9 +96,10 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
 
 def _verify(options: argparse.Namespace) -> int:
     try:
-        chosen = _chosen(all_cases(options.kind), options.case or [], options.group or [])
+        target, kind = _target(options)
+        chosen = _chosen(all_cases(kind), options.case or [], options.group or [])
         _check_writable(options)
-        report = check_in_worker(options.candidate, chosen, options.timeout, options.first_only, show_progress)
+        report = check_in_worker(target, chosen, options.timeout, options.first_only, show_progress)
     except (CannotImport, _Refused) as error:
         print(error, file=sys.stderr)
         return 2
@@ -99,6 +109,17 @@ def _verify(options: argparse.Namespace) -> int:
 
 class _Refused(Exception):
     """An option that cannot be followed."""
+
+
+def _target(options: argparse.Namespace) -> tuple[str, KindName]:
+    """What is to be imported, and of which kind it is."""
+    if (options.candidate is None) == (options.pruner is None):
+        raise _Refused("verify: expected package.module:function, or --pruner package.module:function")
+    if options.pruner is None:
+        return options.candidate, options.kind
+    if options.kind != "ec":
+        raise _Refused(f"--kind {options.kind}: does not go with --pruner")
+    return options.pruner, "pruner"
 
 
 def _chosen(among: tuple[Case, ...], names: list[str], group_names: list[str]) -> tuple[Case, ...]:

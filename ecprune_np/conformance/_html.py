@@ -15,6 +15,7 @@ from ._outcome import CONFORMS, FAILED, INACCURATE, LOW_ACCURACY, PASSED, SKIPPE
 from ._report import Report
 from ._text import groups, least_digits
 from .diagnosis import Finding
+from .diagnosis._finding import plural
 
 DRAWN = 4000  # weights of a case, some of them where there are more
 LINKED = 12  # cases to which a finding links
@@ -92,7 +93,7 @@ def _card(result: Result) -> str:
         values, right = getattr(outcome, quantity), getattr(case.reference, quantity)
         name = quantity.replace("_", " ")
         comparable = [v.shape for v in values] == [r.shape for r in right]
-        pictures.append(_picture(values, right, name) if comparable else f"<p>No {name}s to compare.</p>")
+        pictures.append(_picture(values, right, name) if comparable else f"<p>No {plural(quantity)} to compare.</p>")
     trace = f"<pre>{escape(outcome.traceback)}</pre>" if outcome.traceback else ""
     return card(case.name, "".join(pictures) + trace, ", ".join(case.flags), case.note, result.message)
 

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
-KindName = Literal["ec", "uncompensated", "wanda", "gradient_magnitude", "obc", "obs", "loss_gradient"]
+KindName = Literal["ec", "uncompensated", "wanda", "gradient_magnitude", "obc", "obs", "loss_gradient", "pruner"]
 
 OF_METRIC = ("metric", "y", "sample_weight", "output_activation")
 OF_LOSS = ("loss", "output_activation")
@@ -44,6 +44,7 @@ KINDS: dict[str, Kind] = {
     "obc": Kind((), ("importance",), OF_METRIC, "EC-6.3"),
     "obs": Kind((), ("importance",), OF_METRIC, "EC-6.1"),
     "loss_gradient": Kind(("y",), ("weight_gradient", "bias_gradient"), OF_LOSS, "EC-2.6"),
+    "pruner": Kind(("sparsity", "scope"), ("weights", "biases"), (), "EC-5.1"),
 }
 
 

@@ -45,6 +45,10 @@ class Outcome(Frozen):
         One a layer, where the kind is "loss_gradient".
     bias_gradient : tuple of arrays
         One a layer, likewise.
+    weights : tuple of arrays
+        One a layer, where the kind is "pruner".
+    biases : tuple of arrays
+        One a layer, likewise.
 
     Examples
     --------
@@ -63,16 +67,19 @@ class Outcome(Frozen):
     not_given: tuple[str, ...] = ()
     weight_gradient: Layers = ()
     bias_gradient: Layers = ()
+    weights: Layers = ()
+    biases: Layers = ()
 
     @property
     def arrays(self) -> tuple[Array, ...]:
         """All that came."""
-        return (*self.importance, *self.bias_shift, *self.weight_gradient, *self.bias_gradient)
+        gradients = (*self.weight_gradient, *self.bias_gradient)
+        return (*self.importance, *self.bias_shift, *gradients, *self.weights, *self.biases)
 
     def __repr__(self) -> str:
         reasons = [f"{name}={getattr(self, name)!r}" for name in ("problem", "skipped") if getattr(self, name)]
         dtypes = dict.fromkeys(str(v.dtype) for v in self.arrays)
-        n_layers = len(self.importance or self.weight_gradient or self.bias_shift)
+        n_layers = len(self.importance or self.weight_gradient or self.weights or self.bias_shift)
         return f"Outcome({', '.join(reasons or [f'{n_layers} layers', *dtypes])})"
 
 

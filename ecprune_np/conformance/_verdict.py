@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from .._types import Array
@@ -27,6 +29,8 @@ def judge(case: Case, outcome: Outcome) -> Result:
             problems.append(problem)
         else:
             worst.append(worst_of(quantity, values, right, [relative_error(*v) for v in zip(values, right, scale)]))
+    if case.kind == "pruner":
+        problems += _of_pruner(case, outcome)
     message = "; ".join([*problems, *(str(entry) for entry in worst if entry.excess > 1)])
     if message:
         return Result(case, FAILED, message, outcome, tuple(worst))
@@ -39,6 +43,18 @@ def judge(case: Case, outcome: Outcome) -> Result:
     if accuracy.excess > 1:
         return Result(case, INACCURATE, str(accuracy), outcome, tuple(worst), accuracy)
     return Result(case, PASSED, "", outcome, tuple(worst), accuracy)
+
+
+def _of_pruner(case: Case, outcome: Outcome) -> Iterator[str]:
+    """How many weights are zero, where it is not the right number, and the arguments that were changed."""
+    if [v.shape for v in outcome.weights] == [w.shape for w in case.weights]:
+        zeros, right = (
+            sum(int((v == 0).sum()) for v in layers) for layers in (outcome.weights, case.reference.weights)
+        )
+        if zeros != right:
+            yield f"{zeros} weights are zero, expected {right}"
+    if outcome.overwrote:
+        yield f"it changes its arguments ({', '.join(outcome.overwrote)})"
 
 
 def worst_of(quantity: str, values: Layers, references: Layers, errors: list[Array]) -> Entry:

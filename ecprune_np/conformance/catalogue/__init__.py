@@ -13,6 +13,7 @@ from .forward import FORWARD
 from .importance import IMPORTANCE
 from .options import OPTIONS
 from .outputs import OUTPUTS
+from .pruning import PRUNING
 from .samples import SAMPLES
 from .shift import SHIFT
 
@@ -33,6 +34,8 @@ WITH_OPTIONS: tuple[Mistake, ...] = (*OPTIONS, *OUTPUTS, *FORMULA, *IMPORTANCE)
 
 def catalogue_of(kind: str, with_options: bool = False) -> tuple[Mistake, ...]:
     """The mistakes that are tried on a kind of answers; on cases with options those of EC are others."""
+    if kind == "pruner":
+        return PRUNING
     if kind != "ec":
         return mistakes_of(kind)
     return WITH_OPTIONS if with_options else MISTAKES

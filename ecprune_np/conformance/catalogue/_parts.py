@@ -46,6 +46,8 @@ class Parts:
     total_weight: float
     metric: str
     cotangents: Callable[[Array], Array]
+    sparsity: float
+    scope: str
 
     @property
     def n_samples(self) -> int:
@@ -71,6 +73,8 @@ def parts_of(case: Case) -> Parts:
         float(given.sum()),
         case.metric,
         lambda f: cotangents(case.metric, f, y),
+        case.sparsity,
+        case.scope,
     )
 
 
@@ -85,6 +89,8 @@ def passes(
     total_weight: float,
     metric: str,
     cotangents: Callable[[Array], Array],
+    sparsity: float = 0.0,
+    scope: str = "global",
 ) -> Parts:
     """A forward and a backward pass (EC-1.2, EC-2.2)."""
     a, z = [x], []
@@ -95,13 +101,26 @@ def passes(
     for l in reversed(range(1, len(w))):
         J.insert(0, (J[0] @ w[l]) * slope(z[l - 1]))
     s = tuple(squares(j) for j in J)
-    kept = weight, total_weight, metric, cotangents
+    kept = weight, total_weight, metric, cotangents, sparsity, scope
     return Parts(w, b, activation, x, slope, output, tuple(a[:-1]), tuple(z), tuple(J), s, a[-1], *kept)
 
 
 def again(p: Parts, **changes: Any) -> Parts:
     """The passes once more, with something else in them; another activation brings its own derivative."""
-    names = ("w", "b", "activation", "x", "slope", "output", "weight", "total_weight", "metric", "cotangents")
+    names = (
+        "w",
+        "b",
+        "activation",
+        "x",
+        "slope",
+        "output",
+        "weight",
+        "total_weight",
+        "metric",
+        "cotangents",
+        "sparsity",
+        "scope",
+    )
     given = {name: getattr(p, name) for name in names}
     if "activation" in changes:
         given["slope"] = changes["activation"].derivative

@@ -13,6 +13,11 @@ SURVIVES = {
 NAMED = 3  # cases that a text names
 
 
+def plural(quantity: str) -> str:
+    """A quantity's name in words, for several of it."""
+    return quantity if quantity.endswith("s") else f"{quantity.replace('_', ' ')}s"
+
+
 @dataclass(frozen=True, repr=False)
 class Finding:
     """What is wrong, in a sentence, and how sure that is.

@@ -75,6 +75,8 @@ def batches(case: Case) -> Iterator[Parts]:
             total_weight=float(weight.sum()),
             metric=case.metric,
             cotangents=of_metric,
+            sparsity=0.0,
+            scope="global",
         )
 
 

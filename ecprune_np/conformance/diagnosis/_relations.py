@@ -99,16 +99,24 @@ def remembered(right: Sequence[Answer], wrong: Sequence[Answer]) -> Explanation 
     for a in wrong:
         if a.comparable:
             others = known[a.quantity, tuple(v.shape for v in a.values)]
-            near = (o for o in others if o is not a and np.any(o.right))
+            near = (o for o in others if o is not a and np.any(o.right) and _is_own(o))
             if any(apart(a.entries, o.right, o.scales) <= MATCH * a.tolerance for o in near):
                 explained.add(a)
     if len(explained) < PLAUSIBLE * len(wrong):
         return None
+    if any(a.case.kind == "pruner" for a in explained):
+        sentence = "Masks are re-used: these are the right weights of another sparsity or scope."
+        return Explanation(Finding("masks-re-used", sentence, "EC-5.1", "lost", exact=True), frozenset(explained))
     sentence = (
         "The first answer is given again: these are the right numbers of an earlier case whose arrays have the same "
         "shapes. A result is kept (memoised) by less than what it depends on."
     )
     return Explanation(Finding("memoised", sentence, "EC-3.4", "lost", exact=True), frozenset(explained))
+
+
+def _is_own(a: Answer) -> bool:
+    """Whether the right answer tells its case from others: that to prune nothing, or of biases, does not."""
+    return a.case.kind != "pruner" or (a.quantity == "weights" and 0 < a.case.sparsity < 1)
 
 
 def _largest(scale: Layers) -> float:

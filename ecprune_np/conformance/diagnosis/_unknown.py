@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from .._case import Case
 from ..catalogue import catalogue_of
 from ._answers import Answer
-from ._finding import Finding
+from ._finding import Finding, plural
 from ._where import single_layer
 
 
@@ -26,11 +26,6 @@ def unknown(right: Sequence[Answer], left: Sequence[Answer], wrong: Sequence[Ans
     )
     failing = len({a.case.name for a in wrong})
     return Finding("unknown", sentence.rstrip(), wrong=failing, cases=names)
-
-
-def plural(quantity: str) -> str:
-    """A quantity's name in words."""
-    return f"{quantity.replace('_', ' ')}s"
 
 
 def simplest_of(cases: Iterable[Case]) -> Case:

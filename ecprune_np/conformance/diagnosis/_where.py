@@ -10,7 +10,7 @@ from .._case import Case
 from ..catalogue._parts import EQUATION
 from ._answers import Answer
 from ._explanations import Explanation
-from ._finding import Finding
+from ._finding import Finding, plural
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ class Evidence:
         found = [q for q in self.left[0].case.quantities if any(a.quantity == q for a in self.left)]
         if found == ["importance"] and self.left[0].case.kind == "ec":
             return "importances alone (the bias shifts are right)"
-        names = " and ".join(f"{q.replace('_', ' ')}s" for q in found)
+        names = " and ".join(map(plural, found))
         return f"{names} alone" if found == ["bias_shift"] else names
 
     @cached_property
@@ -72,7 +72,8 @@ def located(right: Sequence[Answer], left: Sequence[Answer]) -> list[Explanation
     """What the pattern of wrong cases says, the most telling first."""
     comparable = [a for a in left if a.comparable]
     with_options = any(a.case.names_of_options for a in left)  # then the basic cases are right, and so are the passes
-    rules = RULES if comparable and not with_options else (common_flag,)
+    pruned = any(a.case.kind == "pruner" for a in left)
+    rules = RULES if comparable and not with_options and not pruned else (common_flag,)
     shown = comparable or left
     e = Evidence(right, shown)
     found = [finding for rule in rules if shown and (finding := rule(e)) is not None]
