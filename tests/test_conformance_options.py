@@ -229,6 +229,8 @@ def test_unknown_kinds_are_refused():
     for call in (lambda: conformance.check(numpy_float64, kind="snip"), lambda: conformance.cases("snip")):
         with pytest.raises(ValueError, match="kind: expected one of ec, uncompensated, wanda"):
             call()
+    with pytest.raises(ValueError, match="kind: expected none, for it has no effect beside cases"):
+        conformance.check(numpy_float64, BASIC[:2], kind="wanda")
     with pytest.raises(TypeError, match=r"a callable \(weights, biases, activation, x, y\) -> importance, got str"):
         conformance.check("f", kind="gradient_magnitude")
 
@@ -365,7 +367,7 @@ def test_a_folder_of_importances_alone_conforms_as_far_as_it_goes(answered, tmp_
     report = conformance.check_vectors(tmp_path)
     assert report.headline == f"conforms, as far as tried: {len(BASIC)} of {len(ALL)} cases, importance only"
     with pytest.raises(ValueError, match="kind: expected one of"):
-        conformance.check_vectors(tmp_path, "snip")
+        conformance.check_vectors(tmp_path, "pruner")
 
 
 def test_other_inputs_of_an_option_are_no_results(answered):

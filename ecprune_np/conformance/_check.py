@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
+from .. import _checks
 from ._case import Case
 from ._cases import all_cases, cases
 from ._kinds import KINDS, KindName, taken_by
@@ -16,7 +17,7 @@ from ._verdict import judge
 from .diagnosis import diagnose
 
 
-def check(candidate: Candidate, among: Sequence[Case] | None = None, *, kind: KindName = "ec") -> Report:
+def check(candidate: Candidate, among: Sequence[Case] | None = None, *, kind: KindName | None = None) -> Report:
     """Run the candidate on every case and judge its answers.
 
     One whose signature names `metric`, `y`, `sample_weight` or `output_activation` (for gradients `loss`) is given the
@@ -31,10 +32,10 @@ def check(candidate: Candidate, among: Sequence[Case] | None = None, *, kind: Ki
         lists of float32 or float64 arrays shaped as the weights.  Whatever it raises is that case's failure;
         NotImplementedError skips the case; None in the place of importance or bias_shift leaves that out.
     among : sequence of Case, optional
-        In place of all cases.
-    kind : str, default "ec"
-        What it returns: "ec", "uncompensated", "wanda", "gradient_magnitude", "obc", "obs", "loss_gradient" or
-        "pruner", as the README of the vectors has it.
+        In place of all cases of the kind.
+    kind : str, optional
+        What it returns, as the README of the vectors has it: "ec" (the default), "uncompensated", "wanda",
+        "gradient_magnitude", "obc", "obs", "loss_gradient" or "pruner".
 
     Returns
     -------
@@ -46,7 +47,7 @@ def check(candidate: Candidate, among: Sequence[Case] | None = None, *, kind: Ki
     TypeError
         Where the candidate cannot be called.
     ValueError
-        For an unknown kind.
+        For an unknown kind, and one beside cases, which have their own.
 
     Examples
     --------
@@ -60,6 +61,10 @@ def check(candidate: Candidate, among: Sequence[Case] | None = None, *, kind: Ki
     >>> ec.conformance.check(magnitudes, kind="wanda").diagnosis[0].id
     'magnitude-alone'
     """
+    if among is not None:
+        _checks.without_effect(kind=(kind, "beside cases, which have their own"))
+    kind = "ec" if kind is None else kind
+    _checks.one_of("kind", kind, get_args(KindName))
     _check_callable(candidate, kind)
     takes = tuple(taken_by(candidate))
     chosen = cases(kind, takes) if among is None else tuple(among)

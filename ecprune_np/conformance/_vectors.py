@@ -14,12 +14,13 @@ from .._files import save_text
 from .._types import File
 from ._case import Case, Layers
 from ._cases import INDEX, SCHEMA, VECTORS, WITH_OPTIONS, all_cases, files_of_cases
-from ._kinds import KINDS, OF_METRIC, KindName
+from ._kinds import OF_METRIC, KindName
 from ._outcome import Outcome, Result
 from ._report import Report
 from ._verdict import judge
 
 ENDING = ".out.json"
+IN_FILES: tuple[KindName, ...] = tuple(kind for kind in get_args(KindName) if kind != "pruner")
 DTYPES = {"float64": np.float64, "float32": np.float32}
 
 
@@ -69,7 +70,7 @@ def check_vectors(folder: File, kind: KindName = "ec") -> Report:
     folder : path
         Where the results are; the cases may lie beside them.
     kind : str, default "ec"
-        What they are, as for `check`; other kinds have their own quantities.
+        What they are, as for `check`, but no pruner; other kinds have their own quantities.
 
     Returns
     -------
@@ -91,9 +92,9 @@ def check_vectors(folder: File, kind: KindName = "ec") -> Report:
     directory = Path(folder)
     if not directory.is_dir():
         raise ValueError(f"{directory}: expected a folder with results <case>{ENDING}")
-    _checks.one_of("kind", kind, get_args(KindName))
+    _checks.one_of("kind", kind, IN_FILES)
     chosen = {_place(case): case for case in all_cases(kind)}
-    known = {f"{_place(case)}{ENDING}" for kind in KINDS if kind != "pruner" for case in all_cases(kind)}
+    known = {f"{_place(case)}{ENDING}" for kind in IN_FILES for case in all_cases(kind)}
     found = (path.relative_to(directory).as_posix() for path in sorted(directory.rglob(f"*{ENDING}")))
     notes = tuple(f"{name} belongs to no case" for name in found if name not in known)
     results = tuple(_result(directory / place, case) for place, case in chosen.items())

@@ -16,11 +16,6 @@ Masks = Sequence[Array]
 LABEL = "EC-5.1"
 
 
-def _sizes(p: Parts) -> list[int]:
-    """The numbers of weights that are compared with each other."""
-    return [sum(w.size for w in p.w)] if p.scope == "global" else [w.size for w in p.w]
-
-
 def _importances(p: Parts) -> tuple[Array, ...]:
     return tuple(I for I, _ in scores(p))
 

@@ -17,7 +17,7 @@ DAMPINGS = (1e-2, 1e-3, 1e-4, 1e-6)
 
 
 def distances(columns: Array) -> Array:
-    """The squared distance of each column from the span of the others, over the number of rows' E."""
+    """The squared distance of each column from the span of the others."""
     if not np.isfinite(columns).all():
         return np.full(columns.shape[1], np.nan)
     inverse = np.linalg.pinv(columns, rcond=1e-11)
@@ -67,13 +67,12 @@ def _obs_by_layer(p: Parts) -> list[Array]:
 
 
 def by_layer(function: Callable[[Array, Array, Array], Array]) -> Importances:
+    """A formula of (w, s, a), the same in every layer."""
     return lambda p: [function(w, s, a) for w, s, a in zip(p.w, p.s, p.a)]
 
 
 def _inverted(H: Array, damping: float) -> Array:
     """diag (H + λ mean(diag H) I)⁻¹, as the solvers of the field damp it."""
-    if not np.isfinite(H).all():
-        return np.full(len(H), np.nan)
     damped = H + damping * np.diag(H).mean() * np.eye(len(H))
     inverse: Array = np.diag(np.linalg.pinv(damped, hermitian=True))
     return inverse

@@ -42,6 +42,8 @@ def of_values(a: Answer) -> Iterator[Mistake]:
 
 def _of_importances(answers: Sequence[Answer]) -> Iterator[Mistake]:
     came, right = (np.concatenate([getattr(a, name) for a in answers]) for name in ("entries", "right"))
+    if np.isnan(came).all():
+        return
     for extreme, mistake, beyond in (
         (np.nanmin, arithmetic.floored, right < came),
         (np.nanmax, arithmetic.capped, right > came),

@@ -32,7 +32,7 @@ from ._relations import RELATIONS
 from ._unknown import unknown
 from ._where import located
 
-SIZE, MANY_BATCHES = re.compile(r"^batch.*-(\d+)$"), 50
+SIZE, MANY_BATCHES = re.compile(r"^batch.*-(\d+)$"), 50  # batches that are merged wrongly are tried where so few
 WRONG_ROWS, RIGHT_ROWS = 4, 2  # of each layer
 NOTHING = 1e-12  # of the largest scale: what products leave where all is 0
 WIDE = 100  # inputs beyond which no Hessian of a row is made
@@ -40,7 +40,7 @@ HESSIANS = {"row-compensates", "row-and-bias-compensate", "all-biases-compensate
 OF_WHOLE_LAYERS = {id for id, _ in SCALES} | {
     "column-summed", "divided-by-layer-size", "times-layer-size", "shift-of-the-column", "shift-of-next-layer",
 }  # fmt: skip
-OF_WHOLE_LAYER_S, OF_ALL_SAMPLES = "sensitivity-averaged-over-the-layer", "derivative-at-the-mean"
+ALL_NEURONS, ALL_SAMPLES = "sensitivity-averaged-over-the-layer", "derivative-at-the-mean"  # what these need
 UNIT = "wrong quantities"
 Progress = Callable[[Iterable[Mistake]], Iterable[Mistake]]
 
@@ -134,7 +134,7 @@ def _by_row(case: Case) -> list[Mistake]:
     """What can be told from the right passes of a few rows."""
     passes = {m.passes for m in (*DERIVATIVE, *FORWARD)} - {unchanged}
     wide = max(w.shape[1] for w in case.weights) > WIDE
-    skipped = {OF_WHOLE_LAYER_S} | (HESSIANS if wide else set())
+    skipped = {ALL_NEURONS} | (HESSIANS if wide else set())
     skipped |= {m.id for m in MISTAKES if (size := SIZE.search(m.id)) and int(size[1]) * MANY_BATCHES < len(case.x)}
     mistakes = (*OPTIONS, *MISTAKES) if case.options() else MISTAKES
     return [m for m in mistakes if m.passes not in passes and m.id not in skipped and m not in _of_options(case)]
@@ -148,11 +148,11 @@ def _of_options(case: Case) -> list[Mistake]:
 def _of_passes(case: Case, together: bool) -> list[Mistake]:
     """What is wrong within the passes: of all activations where there is one, those of the output else."""
     names = {case.activation} if isinstance(case.activation, str) else set(case.activation)
-    any_activation = [m for m in MISTAKES if m.id == OF_WHOLE_LAYER_S]
+    any_activation = [m for m in MISTAKES if m.id == ALL_NEURONS]
     if len(case.weights) == 1 or len(names) > 1:
         return any_activation
     same = [m for m in (*DERIVATIVE, *FORWARD) if m.activation in ("", *names) and m.passes is not unchanged]
-    return [*any_activation, *(m for m in same if together or m.id != OF_ALL_SAMPLES)]
+    return [*any_activation, *(m for m in same if together or m.id != ALL_SAMPLES)]
 
 
 def _telling_rows(answers: Sequence[Answer], l: int) -> Array:

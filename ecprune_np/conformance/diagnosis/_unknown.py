@@ -16,7 +16,8 @@ def unknown(right: Sequence[Answer], left: Sequence[Answer], wrong: Sequence[Ans
     names = tuple(dict.fromkeys(a.case.name for a in left))
     what = [q for q in left[0].case.quantities if any(a.quantity == q for a in left)]
     which = "importances and shifts" if what == ["importance", "bias_shift"] else " and ".join(map(plural, what))
-    where = single_layer(right, [a for a in left if a.comparable])
+    of_formulas = left[0].case.kind != "pruner"
+    where = single_layer(right, [a for a in left if a.comparable]) if of_formulas else ""
     n_mistakes = len(catalogue_of(left[0].case.kind, any(a.case.names_of_options for a in left)))
     pairs = "pairs of them, " if left[0].case.kind == "ec" else ""
     sentence = (
