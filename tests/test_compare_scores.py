@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from ecprune_np.conformance._html import DRAWN, page
 from ecprune_np.conformance.catalogue._parts import AT_ONCE
 from ecprune_np.conformance.diagnosis import _own_parts
 
+EVERY = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 3  # of the wrong ones, to be done in time
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((70, 5)) + 0.5
 LABELS = RNG.integers(0, 3, 70)
@@ -56,7 +58,7 @@ def test_right_scores_conform(name):
     assert "right is the fast path in float64, on 70 samples, metric output" in report.notes[0]
 
 
-@pytest.mark.parametrize("wrong", [w for w in WRONG if w.name not in OF_OTHERS][::2], ids=str)
+@pytest.mark.parametrize("wrong", [w for w in WRONG if w.name not in OF_OTHERS][::EVERY], ids=str)
 def test_wrong_scores_have_the_suites_diagnosis(wrong):
     report = conformance.compare(MLP, X, *asked(wrong.candidate))
     assert report.verdict == "does not conform", str(report)

@@ -10,7 +10,6 @@ import numpy as np
 
 from .._frozen import Frozen
 from .._types import ActivationName, Array, MetricName
-from ..batch import Batch
 from ..mlp import MLP
 from ._kinds import KINDS, USUAL, KindName
 
@@ -172,11 +171,6 @@ class Case(Frozen):
     def mlp(self) -> MLP:
         """The case's network."""
         return MLP(self.weights, self.biases, self.activation, self.output_activation)
-
-    @property
-    def batch(self) -> Batch:
-        """The samples with their weights and targets."""
-        return Batch(self.x, self.sample_weight, self.y)
 
     def inputs(self) -> tuple[Any, ...]:
         """Fresh copies of what a candidate is called with: weights, biases, activation, x, and y for a gradient."""

@@ -13,7 +13,7 @@ from .._types import Array
 from ._cases import VERSION
 from ._outcome import CONFORMS, FAILED, INACCURATE, LOW_ACCURACY, PASSED, SKIPPED, TOLERANCES, Result
 from ._report import Report
-from ._text import groups, least_digits
+from ._text import groups, least_digits, not_offered_text
 from .diagnosis import Finding
 from .diagnosis._finding import plural
 
@@ -33,24 +33,32 @@ def page(report: Report) -> str:
     kind = {CONFORMS: "good", LOW_ACCURACY: "weak"}.get(report.verdict, "bad")
     bad = report.with_status(FAILED, INACCURATE)
     passed = len(report.with_status(PASSED))
+    offered = not_offered_text(report.not_offered, report.takes)
     told = f"; tried: {report.limits}" if report.limits else ""
     parts = [
         f"<h1><code>{escape(report.candidate)}</code> <span class='verdict {kind}'>{report.verdict}</span></h1>",
         f"<p>{passed} of {len(report.results)} cases pass{told}.</p>",
         f"<p class='quiet'>{escape(_made(report))}</p>",
         *(f"<p>Note: {escape(note)}</p>" for note in report.notes),
+        *([f"<p>Not offered: {escape(offered)}.</p>"] if report.not_offered else []),
         *_diagnosis(report.diagnosis, {r.case.name for r in bad}),
         _groups(report),
     ]
     if bad:
         told = (
             "<p>Each mark is a weight: the right number along the horizontal axis, the candidate's along the vertical "
-            "one, both logarithmic, importances first, bias shifts below. Right ones lie on the diagonal; a constant "
-            "factor is a parallel to it, a floor is a horizontal line. Zeros lie on the axes; a cross is a number of "
-            "the wrong sign, at its magnitude.</p>"
+            f"one, both logarithmic{_order(bad[0])}. Right ones lie on the diagonal; a constant factor is a parallel "
+            "to it, a floor is a horizontal line. Zeros lie on the axes; a cross is a number of the wrong sign, at its "
+            "magnitude.</p>"
         )
         parts.append(section("Cases that do not pass", told, cards(map(_card, bad))))
     return document(f"{report.candidate}: {report.verdict}", parts, STYLE)
+
+
+def _order(result: Result) -> str:
+    """Which picture is of what, where there are two."""
+    names = [plural(quantity) for quantity in result.case.quantities]
+    return f", {names[0]} first, {names[1]} below" if len(names) > 1 else ""
 
 
 def _made(report: Report) -> str:

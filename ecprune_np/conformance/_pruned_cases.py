@@ -17,9 +17,8 @@ from .._types import Array
 from ._case import Case, Layers, Reference
 
 NETWORKS = (
-    "identity-3-layers", "relu-3-layers", "tanh-2-layers", "gelu-3-layers", "depth-1", "depth-5", "nine-outputs",
-    "square-deep", "wide", "correlated-softplus", "layers-of-unlike-size", "positive-inputs", "weights-1e-8-to-1e8",
-    "sorted-33", "dead-relu", "disconnected-neuron", "zero-input", "pruned-weights",
+    "relu-3-layers", "tanh-2-layers", "gelu-3-layers", "depth-1", "depth-5", "square-deep", "correlated-softplus",
+    "layers-of-unlike-size", "positive-inputs", "dead-relu", "zero-input", "pruned-weights",
 )  # fmt: skip
 SPARSITIES = (0.3, 0.55, 0.8, 1.0, 0.0)  # what removes something first: a pruner may keep its masks
 SCOPES = ("global", "layer")

@@ -86,7 +86,7 @@ def precision(right: Sequence[Answer], left: Sequence[Answer]) -> Explanation | 
     worst, typical = max(float(e.max(initial=0)) for e in errors), _typical(errors)
     if not typical > SMALLEST or np.percentile([e.max(initial=0) for e in errors], 90) > LARGEST:
         return None
-    if typical < FORMATS[0][0] and _exact_where_constant(ours):
+    if typical < FORMATS[0][0] and _exact_where_constant([*right, *ours]):
         sentence = (
             "The sensitivities are right to about "
             f"{digits(typical):.0f} digits and the rest exactly: numerical derivatives (finite differences)?"
