@@ -136,8 +136,8 @@ def _by_row(case: Case) -> list[Mistake]:
     wide = max(w.shape[1] for w in case.weights) > WIDE
     skipped = {ALL_NEURONS} | (HESSIANS if wide else set())
     skipped |= {m.id for m in MISTAKES if (size := SIZE.search(m.id)) and int(size[1]) * MANY_BATCHES < len(case.x)}
-    mistakes = (*OPTIONS, *MISTAKES) if case.options() else MISTAKES
-    return [m for m in mistakes if m.passes not in passes and m.id not in skipped and m not in _of_options(case)]
+    mistakes = (*(m for m in OPTIONS if m.passes is unchanged), *MISTAKES) if case.options() else MISTAKES
+    return [m for m in mistakes if m.passes not in passes and m.id not in skipped]
 
 
 def _of_options(case: Case) -> list[Mistake]:
