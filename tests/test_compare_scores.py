@@ -74,7 +74,7 @@ def test_mistakes_that_a_network_does_not_show_are_none():
             assert conformance.compare(MLP, X, *asked(wrong.candidate)).verdict == "conforms", wrong
 
 
-@pytest.mark.parametrize("wrong", OPTION_MISTAKES, ids=str)
+@pytest.mark.parametrize("wrong", OPTION_MISTAKES[::EVERY], ids=str)
 def test_options_are_compared_too(wrong):
     """With metric, targets, weights and an output's activation; what the wrong one does not take stays as usual."""
     mlp = ec.MLP(MLP.weights, MLP.biases, "tanh", "sigmoid" if "at the end" in wrong.name else "identity")

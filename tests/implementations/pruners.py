@@ -119,8 +119,8 @@ PRUNERS = [
     Wrong("shifts of zeros", on_the_pruned, "no-shift"),
     Wrong("biases too", with_biases_pruned, "biases-pruned"),
     Wrong("no biases", pruner(finish=lambda W, b, m: (W, [0 * v for v in b])), "biases-zeroed"),
-    Wrong("dropout", pruner(finish=lambda W, b, m: ([w / max(k.mean(), 1e-9) for w, k in zip(W, m)], b)), "unknown"),
     Wrong(
         "tiny", pruner(finish=lambda W, b, m: ([np.where(k, w, 1e-12) for w, k in zip(W, m)], b)), "not-exactly-zero"
     ),
+    Wrong("dropout", pruner(finish=lambda W, b, m: ([w / max(k.mean(), 1e-9) for w, k in zip(W, m)], b)), "unknown"),
 ]
