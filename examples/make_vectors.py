@@ -14,7 +14,7 @@ import json
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,9 @@ import ecprune_np as ec
 from ecprune_np._files import save_text
 from ecprune_np._types import ActivationName, Array
 from ecprune_np.activations import ACTIVATIONS
-from ecprune_np.conformance._cases import ILL_CONDITIONED, INDEX, SCHEMA, VECTORS, VERSION
-from ecprune_np.conformance._verdict import TOLERANCES
+from ecprune_np.conformance._case import ILL_CONDITIONED
+from ecprune_np.conformance._cases import INDEX, SCHEMA, VECTORS, VERSION, WITH_OPTIONS
+from ecprune_np.conformance._outcome import TOLERANCES
 from ecprune_np.error_analysis.comparison import ROUNDINGS
 
 CONSTANT = 1e-12  # a column is constant where it varies less, relative to its size
@@ -44,6 +45,17 @@ class Inputs:
     activation: ActivationName
     x: Array
     ill_conditioned: bool = False
+    options: dict[str, Any] = field(default_factory=dict)  # metric, y, sample_weight, output_activation
+
+
+# The cases for which other kinds of answers are known too: of gradients all that have targets
+WANDA = ("activations", "width", "samples", "constant inputs", "weights", "sample weights")  # groups
+OBC = ("relu-2-layers", "leaky_relu-2-layers", "elu-2-layers", "sigmoid-2-layers", "tanh-2-layers", "softplus-2-layers",
+       "sin-2-layers", "silu-2-layers", "gelu-2-layers", "depth-1", "depth-3", "one-input", "square", "two-samples",
+       "sorted-33", "dead-relu", "zero-input", "constant-input", "correlated-relu", "pruned-weights", "nine-outputs",
+       "fisher", "weighted-samples", "sigmoid-output", "fisher-one-logit")  # fmt: skip
+OBS = ("depth-1", "width-one", "uncorrelated", "dead-relu", "correlated-relu", "correlated-sin",
+       "zero-input", "weighted-samples", "sigmoid-output")  # fmt: skip
 
 
 def all_cases() -> list[Inputs]:
@@ -65,10 +77,19 @@ def all_cases() -> list[Inputs]:
     ]
 
 
+def cases_with_options() -> list[Inputs]:
+    """Those that need a keyword, in the order of their groups."""
+    return [*_metrics(), *_sample_weights(), *_output_activations(), *_one_logit()]
+
+
 def vector(case: Inputs) -> dict[str, Any]:
     """What the case's file holds: inputs, expected values and the scales of the comparison (EC-7.6), flags, note."""
-    mlp = ec.MLP(case.weights, case.biases, case.activation)
-    right = ec.oracle.exact(mlp, case.x)
+    mlp = ec.MLP(case.weights, case.biases, case.activation, case.options.get("output_activation", "identity"))
+    batch = ec.Batch(case.x, case.options.get("sample_weight"), case.options.get("y"))
+    metric = case.options.get("metric", "output")
+    right = ec.oracle.exact(mlp, batch, metric)
+    options = {name: value if isinstance(value, str) else value.tolist() for name, value in case.options.items()}
+    kinds = other_kinds(case, mlp, batch, metric, right)
     flags = _flags(mlp, case, right.sensitivity)
     shift_scale = [
         np.sqrt(np.divide(R, S[:, np.newaxis], out=np.zeros_like(R), where=S[:, np.newaxis] > 0))
@@ -88,7 +109,37 @@ def vector(case: Inputs) -> dict[str, Any]:
         "tolerance": {str(dtype): tolerance for dtype, tolerance in TOLERANCES.items()},
         "ill_conditioned": case.ill_conditioned,
         "roundings": ROUNDINGS,
+        **({"options": options} if options else {}),
+        **({"kinds": kinds} if kinds else {}),
     }
+
+
+def other_kinds(
+    case: Inputs, mlp: ec.MLP, batch: ec.Batch, metric: Any, right: ec.oracle.ExactScores
+) -> dict[str, Any]:
+    """What is right for other kinds of answers than EC's, and its scales, by the name of the kind."""
+    found: dict[str, Any] = {}
+    R = _lists(right.uncompensated)
+    if case.group in WANDA:
+        values = _lists(ec.oracle.exact_criterion("wanda", mlp, batch).importance)
+        found["wanda"] = {"expected": {"importance": values}, "scale": {"importance": values}}
+    if "y" in case.options:
+        values = _lists(ec.oracle.exact_criterion("gradient_magnitude", mlp, batch, metric).importance)
+        root = _lists([np.sqrt(r) for r in right.uncompensated])
+        found["gradient_magnitude"] = {"expected": {"importance": values}, "scale": {"importance": root}}
+        _, *gradients = ec.oracle.exact_gradient(mlp, batch, metric)
+        names = ("weight_gradient", "bias_gradient")
+        slopes = [np.sqrt(r) / np.abs(w) for r, w in zip(right.uncompensated, mlp.weights)]
+        scales = slopes, [np.sqrt(S) for S in right.sensitivity]
+        found["loss_gradient"] = {
+            "expected": {name: _lists(layers) for name, layers in zip(names, gradients)},
+            "scale": {name: _lists(layers) for name, layers in zip(names, scales)},
+        }
+    for kind, names_of_cases in (("obc", OBC), ("obs", OBS)):
+        if case.name in names_of_cases:
+            values = _lists(ec.oracle.exact_criterion(kind, mlp, batch, metric).importance)
+            found[kind] = {"expected": {"importance": values}, "scale": {"importance": R}}
+    return found
 
 
 def text_of(vector: dict[str, Any]) -> str:
@@ -103,14 +154,17 @@ def text_of(vector: dict[str, Any]) -> str:
 
 def files() -> dict[str, str]:
     """The text of every case's file, and of the index of their names, by the file's name."""
-    cases = all_cases()
-    index = json.dumps([case.name for case in cases], indent=1) + "\n"
-    return {INDEX: index} | {f"{case.name}.json": text_of(vector(case)) for case in cases}
+    made: dict[str, str] = {}
+    for folder, cases in (("", all_cases()), (f"{WITH_OPTIONS}/", cases_with_options())):
+        made[folder + INDEX] = json.dumps([case.name for case in cases], indent=1) + "\n"
+        made |= {f"{folder}{case.name}.json": text_of(vector(case)) for case in cases}
+    return made
 
 
 def moved(folder: Path, made: dict[str, str]) -> list[str]:
     """The files of a folder that are not as they are made now, those that are missing or too many among them."""
-    there = {file.name: file.read_text(encoding="utf-8") for file in folder.glob("*.json") if file.name != SCHEMA}
+    found = {file.relative_to(folder).as_posix(): file for file in folder.rglob("*.json") if file.name != SCHEMA}
+    there = {name: file.read_text(encoding="utf-8") for name, file in found.items()}
     return sorted(name for name in made.keys() | there.keys() if made.get(name) != there.get(name))
 
 
@@ -124,7 +178,7 @@ def main() -> int:
         names = moved(options.out, made)
         print("\n".join(f"moved: {name}" for name in names) or f"{len(made)} files, nothing has moved")
         return int(bool(names))
-    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / WITH_OPTIONS).mkdir(parents=True, exist_ok=True)
     for name, text in made.items():
         save_text(options.out / name, text)
     print(f"wrote {len(made)} files")
@@ -166,6 +220,7 @@ def _flags(mlp: ec.MLP, case: Inputs, sensitivity: Sequence[Array]) -> list[str]
         "zero weight": any((w == 0).any() for w in mlp.weights),
     }
     first = [case.group, *([ILL_CONDITIONED] if case.ill_conditioned else [])]
+    first += [str(value) if isinstance(value, str) else name for name, value in case.options.items()]
     return [*first, *(flag for flag, holds in found.items() if holds)]
 
 
@@ -598,6 +653,118 @@ def _offsets() -> list[Inputs]:
     x[:, 1] = 3
     note = "a constant input: I = 0, and the textbook form leaves ε R"
     made.append(_ill_conditioned(_case("constant-exactly", "conditioning", note, w, b, "tanh", x)))
+    return made
+
+
+def _with(case: Inputs, **options: Any) -> Inputs:
+    return replace(case, options=options)
+
+
+def _metrics() -> list[Inputs]:
+    made: list[Inputs] = []
+
+    def add(
+        name: str,
+        note: str,
+        sizes: Sequence[int],
+        activation: ActivationName,
+        metric: str,
+        gain: float = 1.0,
+        **more: Any,
+    ) -> None:
+        w, b, x = _random(sizes, 160 + len(made), 18)
+        rng = np.random.default_rng(160 + len(made))
+        if metric == "mse":
+            more["y"] = _float32(rng.standard_normal((len(x), sizes[-1])))
+        if metric == "cross_entropy" and "y" not in more:
+            more["y"] = rng.integers(0, sizes[-1], len(x))
+        w[-1] *= gain
+        made.append(_with(_case(name, "metrics", note, w, b, activation, x), metric=metric, **more))
+
+    add("softmax", "the squared change of the probabilities: c_r = p_r (e_r − p)", [3, 4, 3], "tanh", "softmax")
+    add("softmax-relu", "three layers", [3, 4, 4, 3], "relu", "softmax")
+    add(
+        "softmax-confident",
+        "large logits: 1 − p must not cancel, nor e^f overflow",
+        [3, 4, 3],
+        "softplus",
+        "softmax",
+        16.0,
+    )
+    w, b, x = _random([3, 4, 3], 158, 18)
+    note = "all logits are above 1000: e^f overflows where no maximum is subtracted"
+    made.append(_with(_case("softmax-offset", "metrics", note, w, [b[0], b[1] + 1024], "sigmoid", x), metric="softmax"))
+    add("fisher", "M = diag p − p pᵀ", [3, 4, 3], "tanh", "fisher")
+    add("fisher-relu", "three layers", [3, 4, 4, 3], "relu", "fisher")
+    add("fisher-nine-classes", "K probabilities that are far from equal", [3, 4, 9], "gelu", "fisher", 3.0)
+    add("mse", "c = 2 (f − y)/K", [3, 4, 3], "tanh", "mse")
+    add("mse-relu", "three layers", [3, 4, 4, 2], "relu", "mse")
+    add("mse-gelu", "one output: K = 1", [3, 4, 1], "gelu", "mse")
+    add("mse-elu", "two outputs, an activation with a kink", [3, 5, 2], "elu", "mse")
+    add("mse-silu", "three layers, an activation that is not monotone", [3, 4, 3, 2], "silu", "mse")
+    add("cross-entropy", "c = p − y; y are labels (N,)", [3, 4, 3], "tanh", "cross_entropy")
+    add("cross-entropy-relu", "three layers", [3, 4, 4, 3], "relu", "cross_entropy")
+    soft = np.array([[0.5, 0.25, 0.25], [0.125, 0.125, 0.75], [0.0, 1.0, 0.0]] * 6)
+    note = "y are probabilities of the classes (N, K)"
+    add("cross-entropy-probabilities", note, [3, 4, 3], "sigmoid", "cross_entropy", y=soft)
+    return made
+
+
+def _sample_weights() -> list[Inputs]:
+    def weights(seed: int, n: int = 18) -> Array:
+        return _float32(np.random.default_rng(seed).uniform(0.25, 4, n))
+
+    w, b, x = _random([3, 4, 2], 180, 18)
+    weighted = _case("weighted-samples", "sample weights", "E is Σ ω · / Σ ω; ω do not sum to N", w, b, "tanh", x)
+    w, b, x = _random([3, 4, 2], 181, 18)
+    note = "samples of weight 0 do not count, though they are large"
+    x[::3] *= 8
+    zero = _case("zero-weights", "sample weights", note, w, b, "softplus", x)
+    some = weights(181)
+    some[::3] = 0
+    w, b, x = _random([3, 4, 3], 182, 18)
+    both = _case("weighted-fisher", "sample weights", "a metric and weights", w, b, "relu", x)
+    return [
+        _with(weighted, sample_weight=weights(180)),
+        _with(zero, sample_weight=some),
+        _with(both, metric="fisher", sample_weight=weights(182)),
+    ]
+
+
+def _output_activations() -> list[Inputs]:
+    made: list[Inputs] = []
+    ends: list[tuple[str, ActivationName, ActivationName, str, Sequence[int]]] = [
+        ("sigmoid-output", "tanh", "sigmoid", "J ends with σ' at the output's preactivation", [3, 4, 2]),
+        ("tanh-output-one-layer", "tanh", "tanh", "a single layer, whose sensitivity varies nevertheless", [4, 3]),
+        (
+            "softplus-output",
+            "relu",
+            "softplus",
+            "the output's activation is not that of the hidden layers",
+            [3, 4, 3, 2],
+        ),
+    ]
+    for name, activation, output, note, sizes in ends:
+        w, b, x = _random(sizes, 190 + len(made), 18)
+        case = _case(name, "output activations", note, w, b, activation, x)
+        made.append(_with(case, output_activation=output))
+    w, b, x = _random([3, 4, 2], 194, 18)
+    y = (np.random.default_rng(194).uniform(size=(18, 2)) > 0.5) * 1.0
+    case = _case("mse-sigmoid-output", "output activations", "a loss of outputs in (0, 1)", w, b, "tanh", x)
+    return [*made, _with(case, metric="mse", y=y, output_activation="sigmoid")]
+
+
+def _one_logit() -> list[Inputs]:
+    made: list[Inputs] = []
+    labels = np.random.default_rng(200).integers(0, 2, 18)
+    told: list[tuple[str, str, dict[str, Any]]] = [
+        ("softmax-one-logit", "two probabilities, p and 1 − p, of the logits (0, z)", {"metric": "softmax"}),
+        ("fisher-one-logit", "M = p (1 − p)", {"metric": "fisher"}),
+        ("cross-entropy-one-logit", "c = p − y, labels 0 and 1", {"metric": "cross_entropy", "y": labels}),
+    ]
+    for name, note, options in told:
+        w, b, x = _random([3, 4, 1], 200 + len(made), 18)
+        made.append(_with(_case(name, "one logit", note, w, b, "tanh", x), **options))
     return made
 
 

@@ -16,8 +16,8 @@ from test_conformance_cli import command, module  # noqa: F401
 from ecprune_np import conformance
 from ecprune_np.conformance import _suite, _worker
 from ecprune_np.conformance._cli import INTERRUPTED
+from ecprune_np.conformance._run import run
 from ecprune_np.conformance._suite import Interrupted, run_suite, show_progress
-from ecprune_np.conformance._verdict import run
 from ecprune_np.conformance._worker import load
 from ecprune_np.conformance.diagnosis._estimates import tidy
 

@@ -107,8 +107,8 @@ class Inputs:
         }
 
 
-def add_inputs(parser: argparse.ArgumentParser) -> None:
-    """The arguments of every command on a network of one's own."""
+def add_files(parser: argparse.ArgumentParser) -> None:
+    """The network and the data, and what says how they are to be read."""
     parser.add_argument("network", metavar="NETWORK", type=Path, help=NETWORK)
     parser.add_argument("--data", metavar="DATA", type=Path, required=True, help=DATA)
     parser.add_argument(
@@ -120,6 +120,11 @@ def add_inputs(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help=f"of the hidden layers, where the file names none, or one a layer, with commas: {names}",
     )
+
+
+def add_inputs(parser: argparse.ArgumentParser) -> None:
+    """The arguments of every command on a network of one's own."""
+    add_files(parser)
     parser.add_argument(
         "--samples",
         metavar="N",
@@ -169,6 +174,12 @@ def read_inputs(options: argparse.Namespace, aim: Path | None = None) -> Inputs:
     dense = network.mlp if aim is None else _dense(aim, network.mlp)
     with naming(options.data):
         return inputs_of(options.network.name, network, dense, options.data.name, parts, options.samples, options.seed)
+
+
+def all_samples(mlp: MLP, parts: dict[str, Array]) -> Batch:
+    """Every sample of x, or of x_train, with its targets: none is drawn, none held out."""
+    batch, _ = _batch(mlp, parts, "_train" if "x_train" in parts else "")
+    return batch
 
 
 def inputs_of(

@@ -3,10 +3,13 @@
 A candidate is a callable `candidate(weights, biases, activation, x) -> (importance, bias_shift)`.
 """
 
-from ._cases import Case, Reference, cases
-from ._report import Report, check, check_case
+from ._case import Case, Reference
+from ._cases import cases
+from ._check import check, check_case, check_pruner
+from ._compare import compare
+from ._outcome import Entry, Outcome, Result
+from ._report import Report
 from ._vectors import check_vectors, write_vectors
-from ._verdict import Entry, Outcome, Result
 from .catalogue import MISTAKES, Mistake
 from .diagnosis import Finding
 
@@ -23,7 +26,9 @@ __all__ = [
     "cases",
     "check",
     "check_case",
+    "check_pruner",
     "check_vectors",
+    "compare",
     "write_vectors",
 ]
 

@@ -15,6 +15,7 @@ from types import ModuleType
 import numpy as np
 
 PACKAGE = Path(__file__).parents[1]
+OF_LIBRARIES = ("KMP_DUPLICATE_LIB_OK",)  # variables that libraries set when they are imported (threadpoolctl)
 FRAMES = 3  # of a traceback that are kept, the last ones
 USUAL = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}  # as NumPy comes
 
@@ -41,6 +42,7 @@ def sheltered() -> Iterator[list[str]]:
             if np.get_printoptions() != options:
                 np.set_printoptions(**options)
                 changed.append("np.set_printoptions")
+            environment |= {name: os.environ[name] for name in OF_LIBRARIES if name in os.environ}
             if os.environ != environment:
                 os.environ.clear()
                 os.environ.update(environment)

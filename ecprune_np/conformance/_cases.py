@@ -7,153 +7,114 @@ they judge has a part in them.  A version that was published never changes.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from functools import cache, cached_property
+from collections.abc import Collection, Iterator
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
+from .. import _checks
 from .._checks import frozen
-from .._frozen import Frozen
-from .._types import ActivationName, Array
-from ..mlp import MLP
-
-Layers = tuple[Array, ...]
+from ._case import ILL_CONDITIONED, Case, Layers, Reference
+from ._kinds import KINDS, KindName
+from ._pruned_cases import pruning_cases
 
 VERSION = 1
 VECTORS = Path(__file__).with_name("vectors") / str(VERSION)
 INDEX, SCHEMA = "index.json", "vectors.schema.json"
-ILL_CONDITIONED = "ill-conditioned"
+WITH_OPTIONS = "options"  # the folder of the cases that use one
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Reference(Frozen):
-    """The right importances and bias shifts of a case, and the scales that errors are measured on (EC-7.6).
+def cases(kind: KindName = "ec", options: Collection[str] = ()) -> tuple[Case, ...]:
+    """The conformance cases of a kind, in the order of their groups; names are unique.
 
-    Attributes
+    Parameters
     ----------
-    importance : tuple of L arrays (n_l, n_{l-1})
-        I_ij.
-    bias_shift : tuple of L arrays (n_l, n_{l-1})
-        δ*_ij.
-    importance_scale : tuple of L arrays (n_l, n_{l-1})
-        R_ij = w² E[s a²].
-    shift_scale : tuple of L arrays (n_l, n_{l-1})
-        |w| √(E[s a²]/S).
-
-    Examples
-    --------
-    >>> case = ec.conformance.cases()[0]
-    >>> reference = case.reference
-    >>> all((i <= scale).all() for i, scale in zip(reference.importance, reference.importance_scale))
-    True
-    """
-
-    importance: Layers
-    bias_shift: Layers
-    importance_scale: Layers
-    shift_scale: Layers
-
-    def __repr__(self) -> str:
-        return f"Reference({len(self.importance)} layers)"
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Case(Frozen):
-    """One network with samples, all float64, and what it catches; `str(case)` is its name.
-
-    The output layer has no activation.
-
-    Attributes
-    ----------
-    name : str
-        Unique among the cases.
-    flags : tuple of str
-        What is special about it, its group first.
-    note : str
-        What it catches.
-    weights : tuple of L arrays (n_l, n_{l-1})
-        W^l.
-    biases : tuple of L arrays (n_l,)
-        b^l.
-    activation : str
-        Of the hidden layers.
-    x : array (N, n_0)
-        The samples.
-    reference : Reference
-        What is right: exact values, rounded once.
-
-    Examples
-    --------
-    >>> case = ec.conformance.cases()[0]
-    >>> case.name == str(case), case.group == case.flags[0]
-    (True, True)
-    """
-
-    name: str
-    flags: tuple[str, ...]
-    note: str
-    weights: Layers
-    biases: Layers
-    activation: ActivationName
-    x: Array
-    reference: Reference
-
-    def __repr__(self) -> str:
-        sizes = "-".join(str(n) for n in self.mlp.sizes)
-        return f"Case({self.name}: {sizes}, {self.activation}, {len(self.x)} samples)"
-
-    def __str__(self) -> str:
-        return self.name
-
-    @property
-    def group(self) -> str:
-        """What the case is about: its first flag."""
-        return self.flags[0]
-
-    @property
-    def ill_conditioned(self) -> bool:
-        """Whether importances are compared against I itself, which stable arithmetic alone gets right."""
-        return ILL_CONDITIONED in self.flags
-
-    @cached_property
-    def mlp(self) -> MLP:
-        """The case's network."""
-        return MLP(self.weights, self.biases, self.activation)
-
-    def inputs(self) -> tuple[list[Array], list[Array], str, Array]:
-        """Fresh copies of what a candidate is called with: weights, biases, activation, x."""
-        return [w.copy() for w in self.weights], [b.copy() for b in self.biases], self.activation, self.x.copy()
-
-
-@cache
-def cases() -> tuple[Case, ...]:
-    """All conformance cases, in the order of their groups; names are unique.
+    kind : str, default "ec"
+        "ec", "uncompensated", "wanda", "gradient_magnitude", "obc", "obs", "loss_gradient" or "pruner".
+    options : collection of str, default ()
+        Keywords that a candidate takes ("metric", "y", "sample_weight", "output_activation", "loss"): the cases that
+        use no others come too.
 
     Returns
     -------
     tuple of Case
         The same objects at each call.
 
+    Raises
+    ------
+    ValueError
+        For an unknown kind.
+
     Examples
     --------
     >>> cases = ec.conformance.cases()
     >>> len({case.name for case in cases}) == len(cases)
     True
+    >>> len(ec.conformance.cases(options=["metric", "y"])) > len(cases)
+    True
     """
-    names = json.loads((VECTORS / INDEX).read_text(encoding="utf-8"))
-    return tuple(_read(json.loads((VECTORS / f"{name}.json").read_text(encoding="utf-8"))) for name in names)
+    _checks.one_of("kind", kind, get_args(KindName))
+    return _with(kind, frozenset(options))
 
 
-def _read(vector: dict[str, Any]) -> Case:
-    """The case that a file holds."""
-    expected, scale = vector["expected"], vector["scale"]
-    quantities = [values[name] for values in (expected, scale) for name in ("importance", "bias_shift")]
-    reference = Reference(*map(_arrays, quantities))
-    arrays = _arrays(vector["weights"]), _arrays(vector["biases"])
-    flags, x = tuple(vector["flags"]), frozen(np.array(vector["x"], np.float64))
-    return Case(vector["name"], flags, vector["note"], *arrays, vector["activation"], x, reference)
+@cache
+def _with(kind: KindName, options: frozenset[str]) -> tuple[Case, ...]:
+    return tuple(case for case in all_cases(kind) if options.issuperset(case.names_of_options))
+
+
+@cache
+def all_cases(kind: KindName) -> tuple[Case, ...]:
+    """Those that use options too."""
+    if kind == "pruner":
+        return pruning_cases(all_cases("ec"))
+    return tuple(case for vector in _vectors() if (case := _read(vector, kind)) is not None)
+
+
+@cache
+def _vectors() -> tuple[dict[str, Any], ...]:
+    return tuple(json.loads((VECTORS / file).read_text(encoding="utf-8")) for file in files_of_cases())
+
+
+def files_of_cases() -> Iterator[str]:
+    """The files of all cases below the version's folder, those with options last."""
+    for folder in ("", f"{WITH_OPTIONS}/"):
+        for name in json.loads((VECTORS / folder / INDEX).read_text(encoding="utf-8")):
+            yield f"{folder}{name}.json"
+
+
+def _read(vector: dict[str, Any], kind: KindName) -> Case | None:
+    """The case of a kind that a file holds, if it does."""
+    values = vector if kind == "ec" else _uncompensated(vector) if kind == "uncompensated" else _other(vector, kind)
+    if values is None:
+        return None
+    right = {name: _arrays(values["expected"][name]) for name in KINDS[kind].quantities}
+    scale = {f"{name}_scale": _arrays(values["scale"][name]) for name in right}
+    options = vector.get("options", {})
+    options = {name: frozen(np.array(v)) if isinstance(v, list) else v for name, v in options.items()}
+    return Case(
+        vector["name"],
+        tuple(f for f in vector["flags"] if kind == "ec" or f != ILL_CONDITIONED),
+        vector["note"],
+        _arrays(vector["weights"]),
+        _arrays(vector["biases"]),
+        vector["activation"],
+        frozen(np.array(vector["x"], np.float64)),
+        Reference(**right, **scale),
+        kind,
+        **options,
+    )
+
+
+def _uncompensated(vector: dict[str, Any]) -> dict[str, Any]:
+    """R, which every file has as the scale of the importances."""
+    return {name: {"importance": vector["scale"]["importance"]} for name in ("expected", "scale")}
+
+
+def _other(vector: dict[str, Any], kind: str) -> dict[str, Any] | None:
+    values: dict[str, Any] | None = vector.get("kinds", {}).get(kind)
+    return values
 
 
 def _arrays(layers: list[Any]) -> Layers:

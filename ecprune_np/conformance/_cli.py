@@ -9,9 +9,12 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from .._files import save_json, save_text
-from ._cases import Case, cases
+from ._case import Case
+from ._cases import all_cases
 from ._html import page
-from ._report import LOW_ACCURACY, Report
+from ._kinds import KINDS, KindName
+from ._outcome import LOW_ACCURACY
+from ._report import Report
 from ._suite import show_progress
 from ._vectors import ENDING, check_vectors, write_vectors
 from ._worker import CannotImport, check_in_worker
@@ -26,11 +29,19 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         "verify",
         help="verify an implementation, and say what is wrong with it",
         description="Run the conformance cases on a Python callable (weights, biases, activation, x) -> (importance, "
-        "bias_shift). Importing it RUNS THE MODULE'S CODE, in a process of its own. "
+        "bias_shift), or of another --kind. Importing it RUNS THE MODULE'S CODE, in a process of its own. "
         f"{CODES}; 2: the candidate cannot be imported, or a file not be written; 130: interrupted.",
     )
     verify.add_argument(
-        "candidate", metavar="package.module:function", help="the callable, or file.py:function; its code is run"
+        "candidate",
+        metavar="package.module:function",
+        nargs="?",
+        help="the callable, or file.py:function; its code is run",
+    )
+    verify.add_argument(
+        "--pruner",
+        metavar="package.module:function",
+        help="in its place a pruning step (weights, biases, activation, x, sparsity, scope) -> (weights, biases)",
     )
     verify.add_argument(
         "--timeout",
@@ -39,6 +50,7 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         metavar="SECONDS",
         help="a case that takes longer is stopped and fails; importing has no limit (default: 60)",
     )
+    _add_kind(verify)
     verify.add_argument("--case", metavar="NAME", action="append", help="only this case; may be given several times")
     verify.add_argument("--group", metavar="NAME", action="append", help="only this group; may be given several times")
     verify.add_argument("-x", dest="first_only", action="store_true", help="stop at the first case that fails")
@@ -57,8 +69,21 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         f"a nested list a layer. {CODES}.",
     )
     check.add_argument("directory", metavar="DIR")
+    _add_kind(check)
     _add_outputs(check)
     check.set_defaults(run=_check)
+
+
+def _add_kind(parser: argparse.ArgumentParser) -> None:
+    names = [name for name in KINDS if name != "pruner"]
+    told = ", ".join(names)
+    parser.add_argument(
+        "--kind",
+        metavar="NAME",
+        choices=names,
+        default="ec",
+        help=f"what it returns: {told} (default: ec); what each is given is in the README of the vectors",
+    )
 
 
 def _add_outputs(parser: argparse.ArgumentParser) -> None:
@@ -71,9 +96,10 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
 
 def _verify(options: argparse.Namespace) -> int:
     try:
-        chosen = _chosen(options.case or [], options.group or [])
+        target, kind = _target(options)
+        chosen = _chosen(all_cases(kind), options.case or [], options.group or [])
         _check_writable(options)
-        report = check_in_worker(options.candidate, chosen, options.timeout, options.first_only, show_progress)
+        report = check_in_worker(target, chosen, options.timeout, options.first_only, show_progress)
     except (CannotImport, _Refused) as error:
         print(error, file=sys.stderr)
         return 2
@@ -85,17 +111,28 @@ class _Refused(Exception):
     """An option that cannot be followed."""
 
 
-def _chosen(names: list[str], group_names: list[str]) -> tuple[Case, ...]:
+def _target(options: argparse.Namespace) -> tuple[str, KindName]:
+    """What is to be imported, and of which kind it is."""
+    if (options.candidate is None) == (options.pruner is None):
+        raise _Refused("verify: expected package.module:function, or --pruner package.module:function")
+    if options.pruner is None:
+        return options.candidate, options.kind
+    if options.kind != "ec":
+        raise _Refused(f"--kind {options.kind}: does not go with --pruner")
+    return options.pruner, "pruner"
+
+
+def _chosen(among: tuple[Case, ...], names: list[str], group_names: list[str]) -> tuple[Case, ...]:
     """The cases of these names and groups; all where none is named."""
-    known = {case.name for case in cases()}, {case.group for case in cases()}
+    known = {case.name for case in among}, {case.group for case in among}
     for option, given, there in (("--case", names, known[0]), ("--group", group_names, known[1])):
         for name in given:
             if name not in there:
                 near = get_close_matches(name, there, 3) or sorted(there)[:8]
                 raise _Refused(f"{option}: there is no {name!r}; is it one of {', '.join(near)}?")
     if not names and not group_names:
-        return cases()
-    return tuple(case for case in cases() if case.name in names or case.group in group_names)
+        return among
+    return tuple(case for case in among if case.name in names or case.group in group_names)
 
 
 def _check_writable(options: argparse.Namespace) -> None:
@@ -123,7 +160,7 @@ def _check(options: argparse.Namespace) -> int:
     except _Refused as error:
         print(error, file=sys.stderr)
         return 2
-    return _finish(check_vectors(options.directory), options)
+    return _finish(check_vectors(options.directory, options.kind), options)
 
 
 def _finish(report: Report, options: argparse.Namespace) -> int:

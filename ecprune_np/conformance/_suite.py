@@ -9,8 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from ._cases import Case
-from ._verdict import FAILED, IN_A_ROW, LATER, QUANTITIES, SKIPPED, Outcome, Result, judge
+from ._case import Case
+from ._outcome import FAILED, IN_A_ROW, LATER, SKIPPED, Outcome, Result
+from ._verdict import judge
 
 AGAIN = 3  # wrong cases that are asked again, and as many right ones
 PATIENCE = 3.0  # seconds without an end after which progress is shown, and nothing is asked again
@@ -62,7 +63,8 @@ def _spread(results: Sequence[Result]) -> Sequence[Result]:
 
 def _told(ask: Ask, result: Result) -> Result:
     second, third = ask(result.case), ask(result.case)
-    varies = IN_A_ROW if _differ(second, third) else LATER if _differ(result.outcome, second) else ""
+    names = result.case.quantities
+    varies = IN_A_ROW if _differ(second, third, names) else LATER if _differ(result.outcome, second, names) else ""
     if not varies:
         return result
     outcome = replace(result.outcome, varies=varies)
@@ -73,9 +75,9 @@ def _told(ask: Ask, result: Result) -> Result:
     )
 
 
-def _differ(one: Outcome, other: Outcome) -> bool:
+def _differ(one: Outcome, other: Outcome, names: Sequence[str]) -> bool:
     """Whether two answers are apart by more than roundings that change with threads or devices."""
-    for name in QUANTITIES:
+    for name in names:
         pairs = list(zip(getattr(one, name), getattr(other, name)))
         if len(getattr(one, name)) != len(getattr(other, name)) or any(a.shape != b.shape for a, b in pairs):
             return True

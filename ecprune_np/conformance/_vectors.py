@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
+from .. import _checks
 from .._checks import overflow_raised_later
 from .._files import save_text
 from .._types import File
-from ._cases import INDEX, SCHEMA, VECTORS, Case, Layers, cases
+from ._case import Case, Layers
+from ._cases import INDEX, SCHEMA, VECTORS, WITH_OPTIONS, all_cases, files_of_cases
+from ._kinds import OF_METRIC, KindName
+from ._outcome import Outcome, Result
 from ._report import Report
-from ._verdict import Outcome, Result, judge
+from ._verdict import judge
 
 ENDING = ".out.json"
+IN_FILES: tuple[KindName, ...] = tuple(kind for kind in get_args(KindName) if kind != "pruner")
 DTYPES = {"float64": np.float64, "float32": np.float32}
 
 
 def write_vectors(folder: File) -> int:
     """Copy `<case>.json` of every case, their index and the JSON schema; numbers are read back exactly.
+
+    Cases that use options come into a folder `options`.
 
     Parameters
     ----------
@@ -39,27 +46,31 @@ def write_vectors(folder: File) -> int:
 
     Examples
     --------
-    >>> ec.conformance.write_vectors("vectors") == len(ec.conformance.cases())
+    >>> ec.conformance.write_vectors("vectors") > len(ec.conformance.cases())
     True
     """
     directory = Path(folder)
     directory.mkdir(parents=True, exist_ok=True)
-    for name in (SCHEMA, INDEX, *(f"{case.name}.json" for case in cases())):
+    (directory / WITH_OPTIONS).mkdir(exist_ok=True)
+    names = list(files_of_cases())
+    for name in (SCHEMA, INDEX, f"{WITH_OPTIONS}/{INDEX}", *names):
         save_text(directory / name, (VECTORS / name).read_text(encoding="utf-8"))
-    return len(cases())
+    return len(names)
 
 
-def check_vectors(folder: File) -> Report:
+def check_vectors(folder: File, kind: KindName = "ec") -> Report:
     """Judge `<case>.out.json` for every case: {"importance": [...], "bias_shift": [...]}, a nested list a layer.
 
-    A result may state `"dtype": "float32"`, or `"skipped": "why"` in place of values.  A missing, truncated
-    or malformed file, or one whose `<case>.json` is not this version's, is that case's failure; files
-    that belong to no case are noted.
+    A result may state `"dtype": "float32"`, or `"skipped": "why"` in place of values, or lack one of the quantities.
+    A truncated or malformed file, or one whose `<case>.json` is not this version's, is that case's failure; so is one
+    that is missing, but for those of the folder `options`, which are skipped.  Files that belong to no case are noted.
 
     Parameters
     ----------
     folder : path
         Where the results are; the cases may lie beside them.
+    kind : str, default "ec"
+        What they are, as for `check`, but no pruner; other kinds have their own quantities.
 
     Returns
     -------
@@ -69,7 +80,7 @@ def check_vectors(folder: File) -> Report:
     Raises
     ------
     ValueError
-        Where there is no such folder.
+        Where there is no such folder, and for an unknown kind.
 
     Examples
     --------
@@ -81,30 +92,49 @@ def check_vectors(folder: File) -> Report:
     directory = Path(folder)
     if not directory.is_dir():
         raise ValueError(f"{directory}: expected a folder with results <case>{ENDING}")
-    known = {f"{case.name}{ENDING}" for case in cases()}
-    extra = sorted(path.name for path in directory.glob(f"*{ENDING}") if path.name not in known)
-    notes = tuple(f"{name} belongs to no case" for name in extra)
-    return Report(str(directory), tuple(_result(directory, case) for case in cases()), notes)
+    _checks.one_of("kind", kind, IN_FILES)
+    chosen = {_place(case): case for case in all_cases(kind)}
+    known = {f"{_place(case)}{ENDING}" for kind in IN_FILES for case in all_cases(kind)}
+    found = (path.relative_to(directory).as_posix() for path in sorted(directory.rglob(f"*{ENDING}")))
+    notes = tuple(f"{name} belongs to no case" for name in found if name not in known)
+    results = tuple(_result(directory / place, case) for place, case in chosen.items())
+    return Report(str(directory), results, notes)
+
+
+def _place(case: Case) -> str:
+    """Where a case is in a folder of vectors, without the ending."""
+    return f"{WITH_OPTIONS}/{case.name}" if options_of(case) else case.name
+
+
+def options_of(case: Case) -> dict[str, Any]:
+    """The options that stand in a case's file, whatever its kind."""
+    values = {name: getattr(case, name) for name in OF_METRIC if case.uses(name)}
+    return {name: value if isinstance(value, str) else value.tolist() for name, value in values.items()}
 
 
 def _inputs(case: Case) -> dict[str, Any]:
-    return {
+    inputs = {
         "name": case.name,
         "activation": case.activation,
         "weights": _lists(case.weights),
         "biases": _lists(case.biases),
         "x": case.x.tolist(),
     }
+    return inputs | {"options": options_of(case)} if options_of(case) else inputs
 
 
 def _lists(layers: Layers) -> list[Any]:
     return [layer.tolist() for layer in layers]
 
 
-def _result(directory: Path, case: Case) -> Result:
+def _result(place: Path, case: Case) -> Result:
+    file = place.with_name(f"{case.name}{ENDING}")
     try:
-        _check_inputs(directory / f"{case.name}.json", case)
-        outcome = _outcome(directory / f"{case.name}{ENDING}")
+        _check_inputs(place.with_name(f"{case.name}.json"), case)
+        if case.names_of_options and not file.exists():
+            outcome = Outcome(skipped="no file")
+        else:
+            outcome = _outcome(file, case.quantities)
     except _Unusable as error:
         outcome = Outcome(problem=str(error))
     return judge(case, outcome)
@@ -132,7 +162,7 @@ def _read(path: Path) -> Any:
         raise _Unusable(f"{path.name}: not a JSON file ({error})") from error
 
 
-def _outcome(path: Path) -> Outcome:
+def _outcome(path: Path, quantities: tuple[str, ...]) -> Outcome:
     data = _read(path)
     if not isinstance(data, dict):
         raise _Unusable(f"{path.name}: expected an object, got {type(data).__name__}")
@@ -141,13 +171,13 @@ def _outcome(path: Path) -> Outcome:
     dtype = data.get("dtype", "float64")
     if not isinstance(dtype, str) or dtype not in DTYPES:
         raise _Unusable(f"{path.name}: dtype: expected one of {', '.join(DTYPES)}, got {dtype!r}")
-    importance, bias_shift = (_layers(path, data, name, DTYPES[dtype]) for name in ("importance", "bias_shift"))
-    return Outcome(importance, bias_shift)
+    given: dict[str, Any] = {name: _layers(path, data, name, DTYPES[dtype]) for name in quantities if name in data}
+    if not given:
+        raise _Unusable(f"{path.name}: {quantities[0]} is missing")
+    return Outcome(**given, not_given=tuple(name for name in quantities if name not in given))
 
 
 def _layers(path: Path, data: dict[str, Any], name: str, dtype: Any) -> Layers:
-    if name not in data:
-        raise _Unusable(f"{path.name}: {name} is missing")
     if not isinstance(data[name], list):
         raise _Unusable(f"{path.name}: {name}: expected a list with one array a layer, got {type(data[name]).__name__}")
     layers = []

@@ -18,12 +18,15 @@ from types import ModuleType
 from typing import Any
 
 from ._around import last_lines
-from ._cases import Case
+from ._case import Case
+from ._check import not_offered
+from ._kinds import taken_by
+from ._outcome import Outcome
 from ._report import Report
+from ._run import Candidate, run
 from ._suite import Interrupted, Progress, run_suite
-from ._verdict import Candidate, Outcome, run
 
-READY = "ready"
+READY, OPTIONS_ASKED = "ready", "options"
 GRACE = 2.0  # seconds that a worker has to end by itself
 
 
@@ -66,26 +69,29 @@ def _module(name: str) -> ModuleType:
 
 def check_in_worker(
     target: str,
-    chosen: tuple[Case, ...],
+    among: tuple[Case, ...],
     timeout: float,
     first_only: bool = False,
     progress: Progress | None = None,
 ) -> Report:
-    """As `check`, in a new process that imports the candidate; a case may take `timeout` seconds.
+    """As `check` on these cases, in a new process that imports the candidate; a case may take `timeout` seconds.
 
-    A case that takes longer, or ends the process, is that case's failure; the rest goes on in another
-    process.  The import has no limit, for importing a large library may well take longer than a case.
-    Ctrl-C ends it with the results so far.  Raises CannotImport.
+    Cases that use keywords which the candidate does not take are left out.  A case that takes longer, or ends the
+    process, is that case's failure; the rest goes on in another process.  The import has no limit, for importing a
+    large library may well take longer than a case.  Ctrl-C ends it with the results so far.  Raises CannotImport.
     """
     notes: tuple[str, ...] = ()
     with _Workers(target, timeout) as workers:
+        takes = workers.takes()
+        left_out = not_offered(among, takes)
+        chosen = tuple(case for case in among if case not in left_out)
         try:
             results = run_suite(workers.ask, chosen, first_only, progress)
         except Interrupted as error:
             results, notes = error.results, (f"interrupted after {len(error.results)} of {len(chosen)} cases",)
     if first_only and len(results) < len(chosen):
         notes = (f"stopped at the first failure, after {len(results)} of {len(chosen)} cases",)
-    return Report(target, results, notes)
+    return Report(target, results, notes, takes=takes, not_offered=left_out)
 
 
 class _Workers:
@@ -102,6 +108,17 @@ class _Workers:
 
     def __exit__(self, *error: object) -> None:
         self.stack.close()
+
+    def takes(self) -> tuple[str, ...]:
+        """The options that the candidate's signature names; none where the process is gone."""
+        assert self.worker is not None
+        _, connection = self.worker
+        _send(connection, OPTIONS_ASKED)
+        try:
+            names: tuple[str, ...] = connection.recv()
+        except (EOFError, OSError):
+            return ()
+        return names
 
     def ask(self, case: Case) -> Outcome:
         if self.worker is None:
@@ -122,8 +139,8 @@ def serve(connection: Any, target: str) -> None:
         return
     connection.send(READY)
     with suppress(EOFError, KeyboardInterrupt):
-        while (case := connection.recv()) is not None:
-            connection.send(run(candidate, case))
+        while (asked := connection.recv()) is not None:
+            connection.send(tuple(taken_by(candidate)) if asked == OPTIONS_ASKED else run(candidate, asked))
 
 
 def _live(connection: Any, target: str) -> None:

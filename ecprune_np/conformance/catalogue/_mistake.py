@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from ..._types import Array
-from .._cases import Case, Layers
+from .._case import Case, Layers
 from ._parts import Pair, Pairs, Parts, parts_of, scores
 
 
@@ -133,15 +133,16 @@ def joined(pairs: Pairs) -> Pair:
     return np.concatenate([v.ravel() for v in importance]), np.concatenate([v.ravel() for v in shift])
 
 
-def wrong_values(mistake: Mistake, case: Case) -> tuple[Layers, Layers]:
-    """The importances and bias shifts that an implementation with this mistake returns."""
-    return tuple(layers_of(v, case) for v in predicted(mistake, case))  # type: ignore[return-value]
+def wrong_values(mistake: Mistake, case: Case) -> tuple[Layers, ...]:
+    """What an implementation with this mistake returns of the case's quantities, as importances and bias shifts."""
+    pairs = zip(case.quantities, predicted(mistake, case))
+    return tuple(layers_of(values, case.reference.of(quantity)[0]) for quantity, values in pairs)
 
 
-def layers_of(entries: Array, case: Case) -> Layers:
-    """Entries as arrays shaped as the weights."""
-    ends = np.cumsum([w.size for w in case.weights])[:-1]
-    return tuple(part.reshape(w.shape) for part, w in zip(np.split(entries, ends), case.weights))
+def layers_of(entries: Array, like: Layers) -> Layers:
+    """Entries as arrays of the same shapes."""
+    ends = np.cumsum([v.size for v in like])[:-1]
+    return tuple(part.reshape(v.shape) for part, v in zip(np.split(entries, ends), like))
 
 
 def wrong_numbers() -> np.errstate:

@@ -11,8 +11,10 @@ import numpy as np
 
 from ..._types import Array
 from ...activations import ACTIVATIONS, Activation
-from .._cases import Case, Layers
+from ...metrics import cotangents, metric_targets
+from .._case import Case, Layers
 
+AT_ONCE = 2_000_000  # numbers that are held for a variance as it is defined
 Pair = tuple[Array, Array]
 Pairs = list[Pair]
 Formula = Callable[[Array, Array, Array], Pair]
@@ -22,9 +24,11 @@ EQUATION: dict[str, str] = {name: f"EC-10.{number}" for number, name in enumerat
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """Per layer weights, biases, inputs a (N, m), preactivations z (N, n), J (K, N, n), sensitivities s (N, n).
+    """Per layer weights, biases, inputs a (N, m), preactivations z (N, n), J (R, N, n), sensitivities s (N, n).
 
-    s = Σ_k J_k²; f are the outputs (N, K); `slope` is the σ' of the backward pass, `output` the output's activation.
+    J_r = √ω c_rᵀ ∂f/∂z and s = Σ_r J_r², where c_r are the metric's `cotangents` at the outputs f (N, K), or e_k, and
+    ω the samples' weights (N,), whose mean is 1; `slope` is the σ' of the backward pass, `output` the output's
+    activation.
     """
 
     w: Layers
@@ -38,6 +42,12 @@ class Parts:
     J: Layers
     s: Layers
     f: Array
+    weight: Array
+    total_weight: float
+    metric: str
+    cotangents: Callable[[Array], Array]
+    sparsity: float
+    scope: str
 
     @property
     def n_samples(self) -> int:
@@ -48,30 +58,74 @@ class Parts:
 def parts_of(case: Case) -> Parts:
     """Forward pass, Jacobians and sensitivities of a case (EC-1, EC-2)."""
     activation = ACTIVATIONS[case.activation]
-    return passes(case.weights, case.biases, activation, case.x, activation.derivative, ACTIVATIONS["identity"])
+    targets, y = metric_targets(case.mlp, case.metric), None
+    if targets is not None:
+        y = targets(case.y, len(case.x))
+    given = np.ones(len(case.x)) if case.sample_weight is None else case.sample_weight
+    return passes(
+        case.weights,
+        case.biases,
+        activation,
+        case.x,
+        activation.derivative,
+        ACTIVATIONS[case.output_activation],
+        given / given.mean(),
+        float(given.sum()),
+        case.metric,
+        lambda f: cotangents(case.metric, f, y),
+        case.sparsity,
+        case.scope,
+    )
 
 
 def passes(
-    w: Layers, b: Layers, activation: Activation, x: Array, slope: Callable[[Array], Array], output: Activation
+    w: Layers,
+    b: Layers,
+    activation: Activation,
+    x: Array,
+    slope: Callable[[Array], Array],
+    output: Activation,
+    weight: Array,
+    total_weight: float,
+    metric: str,
+    cotangents: Callable[[Array], Array],
+    sparsity: float = 0.0,
+    scope: str = "global",
 ) -> Parts:
     """A forward and a backward pass (EC-1.2, EC-2.2)."""
     a, z = [x], []
     for l in range(len(w)):
         z.append(a[l] @ w[l].T + b[l])
         a.append((activation if l < len(w) - 1 else output).value(z[l]))
-    K = len(b[-1])
-    J = [np.repeat(np.eye(K)[:, np.newaxis], len(x), axis=1) * output.derivative(z[-1])]
+    J = [cotangents(a[-1]) * np.sqrt(weight)[:, np.newaxis] * output.derivative(z[-1])]
     for l in reversed(range(1, len(w))):
         J.insert(0, (J[0] @ w[l]) * slope(z[l - 1]))
     s = tuple(squares(j) for j in J)
-    return Parts(w, b, activation, x, slope, output, tuple(a[:-1]), tuple(z), tuple(J), s, a[-1])
+    kept = weight, total_weight, metric, cotangents, sparsity, scope
+    return Parts(w, b, activation, x, slope, output, tuple(a[:-1]), tuple(z), tuple(J), s, a[-1], *kept)
 
 
 def again(p: Parts, **changes: Any) -> Parts:
     """The passes once more, with something else in them; another activation brings its own derivative."""
-    given = {name: getattr(p, name) for name in ("w", "b", "activation", "x", "slope", "output")}
+    names = (
+        "w",
+        "b",
+        "activation",
+        "x",
+        "slope",
+        "output",
+        "weight",
+        "total_weight",
+        "metric",
+        "cotangents",
+        "sparsity",
+        "scope",
+    )
+    given = {name: getattr(p, name) for name in names}
     if "activation" in changes:
         given["slope"] = changes["activation"].derivative
+    if "x" in changes:
+        given["weight"] = np.ones(len(changes["x"]))
     return passes(**{**given, **changes})
 
 
@@ -99,9 +153,14 @@ def mean(s: Array, a: Array) -> Array:
 
 
 def about(s: Array, a: Array, centre: Array) -> Array:
-    """E[s_i (a_j − c_ij)²]."""
-    moment: Array = np.einsum("ni,nij->ij", s, (a[:, np.newaxis] - centre) ** 2) / len(a)
-    return moment
+    """E[s_i (a_j − c_ij)²]; of many samples and weights about the plain mean, and moved from there."""
+    if centre.size * len(a) <= AT_ONCE:
+        moment: Array = np.einsum("ni,nij->ij", s, (a[:, np.newaxis] - centre) ** 2) / len(a)
+        return moment
+    plain = a.mean(axis=0)
+    a, centre = a - plain, centre - plain
+    S, first, second = s.sum(axis=0)[:, np.newaxis], s.T @ a, s.T @ a**2
+    return np.asarray(np.maximum(second - 2 * centre * first + centre**2 * S, 0)) / len(a)
 
 
 def right(w: Array, s: Array, a: Array) -> Pair:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..._types import Array
 from ._mistake import Mistake, changed
-from ._parts import Formula, Pair, Parts, about, passes, per_layer
+from ._parts import Formula, Pair, Parts, about, again, per_layer
 
 EPSILONS = (1e-3, 1e-4, 1e-5, 1e-6, 2.0**-23, 1e-8, 1e-9, 1e-10, 1e-12, 1e-15, 2.0**-52, 1e-16, 1e-20, 1e-30)
 
@@ -146,7 +146,7 @@ def differences(step: float, central: bool) -> Mistake:
 def _moved(p: Parts, layer: int, neuron: int, step: float) -> Array:
     biases = [b.copy() for b in p.b]
     biases[layer][neuron] += step
-    return passes(p.w[layer:], tuple(biases[layer:]), p.activation, p.a[layer], np.ones_like, p.output).f
+    return again(p, w=p.w[layer:], b=tuple(biases[layer:]), x=p.a[layer], slope=np.ones_like).f
 
 
 ARITHMETIC: tuple[Mistake, ...] = (

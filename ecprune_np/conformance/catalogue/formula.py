@@ -68,7 +68,8 @@ def _uncompensated(w: Array, s: Array, a: Array) -> Pair:
 def _deviation(w: Array, s: Array, a: Array) -> Pair:
     """E[s |a − μ|]: the mean absolute deviation."""
     centre = mean(s, a)
-    return w**2 * np.einsum("ni,nij->ij", s, np.abs(a[:, np.newaxis] - centre)) / len(a), w * centre
+    deviation = np.array([own @ np.abs(a - row) for own, row in zip(s.T, centre)])
+    return w**2 * deviation / len(a), w * centre
 
 
 def _square_of_mean(p: Parts) -> Pairs:
@@ -76,7 +77,7 @@ def _square_of_mean(p: Parts) -> Pairs:
     pairs = []
     for w, s, a, J in zip(p.w, p.s, p.a, p.J):
         centre = mean(s, a)
-        change = np.einsum("kni,nij->kij", J, a[:, np.newaxis] - centre) / len(a)
+        change = (np.einsum("kni,nj->kij", J, a) - J.sum(axis=1)[:, :, np.newaxis] * centre) / len(a)
         pairs.append((w**2 * (change**2).sum(axis=0), w * centre))
     return pairs
 

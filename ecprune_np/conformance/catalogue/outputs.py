@@ -20,7 +20,9 @@ def _of(function: Callable[[Array, Parts], Array]) -> Callable[[Parts], Parts]:
 
 
 def _along(p: Parts, cotangents: Array) -> list[Array]:
-    """The sensitivities under another output metric; cotangents (R, N, K)."""
+    """The sensitivities under another metric than that of the outputs; cotangents (R, N, K)."""
+    if p.metric != "output":
+        return [squares(J) for J in p.J]
     return [squares(np.einsum("rnk,kni->rni", cotangents, J)) for J in p.J]
 
 
@@ -46,8 +48,8 @@ def _accumulated(order: str) -> Callable[[Array, Parts], Array]:
 
 
 def _chosen(choose: Callable[[Array], Array]) -> Callable[[Array, Parts], Array]:
-    """The output of each sample that a function of f (N, K) names."""
-    return lambda J, p: J[choose(p.f), np.arange(J.shape[1])] ** 2
+    """The output of each sample that a function of f (N, K) names, where J are those of the outputs."""
+    return lambda J, p: J[choose(p.f), np.arange(J.shape[1])] ** 2 if p.metric == "output" else squares(J)
 
 
 def _activated(p: Parts, scale: Any) -> list[Array]:

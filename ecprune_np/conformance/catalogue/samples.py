@@ -25,6 +25,7 @@ def rows(p: Parts, chosen: Any) -> Parts:
         z=tuple(z[chosen] for z in p.z),
         s=tuple(s[chosen] for s in p.s),
         J=tuple(J[:, chosen] for J in p.J),
+        weight=p.weight[chosen],
     )
 
 

@@ -6,17 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .._cases import Case, Layers
+from .._case import Layers
 
 Arrange = Callable[[Layers, Layers], tuple[Layers, Layers]]  # values, right ones -> both in one order
-
-
-def right_of(case: Case, quantity: str) -> tuple[Layers, Layers]:
-    """What is right, and its scale."""
-    reference = case.reference
-    if quantity == "importance":
-        return reference.importance, reference.importance_scale
-    return reference.bias_shift, reference.shift_scale
 
 
 def _sorted_rows(layers: Layers) -> Layers:

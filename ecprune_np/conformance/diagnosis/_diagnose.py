@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from .._verdict import FAILED, INACCURATE, Result
-from ..catalogue import MISTAKES
+from .._outcome import FAILED, INACCURATE, Result
+from ..catalogue import catalogue_of
 from . import _kinds as kinds
 from ._answers import Answer, answers_of
 from ._estimates import estimated
@@ -32,7 +32,9 @@ def diagnose(results: Sequence[Result]) -> list[Finding]:
     Mistakes and exact relations that contradict a right answer are dropped; only where they leave
     something open come pairs of mistakes, then the kind of the errors, then where they are.
     """
-    answers = answers_of(results)
+    basic = [r for r in results if not r.case.names_of_options]
+    wrong_basic = any(r.status == FAILED for r in basic)
+    answers = answers_of(basic if wrong_basic else results)
     right, wrong = [a for a in answers if not a.wrong], [a for a in answers if a.wrong]
     found, left = _predicted(right, wrong)
     loose = _loose(right, [a for a in wrong if a in left], len(wrong))
@@ -43,30 +45,34 @@ def diagnose(results: Sequence[Result]) -> list[Finding]:
         open_finding = unknown(right, [a for a in wrong if a in open_ones], wrong)
         little = not findings or findings[0].explained < 4 * PLAUSIBLE * findings[0].wrong
         findings.insert(0 if little and len(open_ones) > len(wrong) / 2 else len(findings), open_finding)
-    return [*not_a_function(results), *findings, *_remarks(results)]
+    more = _options_too(results) if wrong_basic else []
+    return [*not_a_function(results), *findings, *more, *_remarks(results)]
 
 
 def _predicted(right: Sequence[Answer], wrong: Sequence[Answer]) -> tuple[list[Explanation], frozenset[Answer]]:
     """What the catalogue, estimates, relations and pairs explain, and what they leave."""
     found: list[Explanation] = []
     left = frozenset(wrong)
+    with_options = any(a.case.names_of_options for a in wrong)
+    of_ec = bool(wrong) and wrong[0].case.kind == "ec" and not with_options
+    catalogue = catalogue_of(wrong[0].case.kind, with_options) if wrong else ()
     pool = [e for relation in RELATIONS if wrong and (e := relation(right, wrong)) is not None]
     for _ in range(ROUNDS):
         still = [a for a in wrong if a in left]
         if not still:
             break
-        pool = [*explained_by([*MISTAKES, *estimated(still)], right, wrong, still), *pool]
+        pool = [*explained_by([*catalogue, *(estimated(still) if of_ec else ())], right, wrong, still), *pool]
         chosen, after = cover(pool, left)
         found, pool = [*found, *chosen], []
         if after == left:
             break
         left = after
-    for kind in (kinds.differences, kinds.precision):
+    for kind in (kinds.differences, kinds.precision) if of_ec else (kinds.precision,):
         still = [a for a in wrong if a in left]
         e = kind(right, still) if len(still) >= PLAUSIBLE * len(wrong) else None
         if e is not None and kinds.plausible(e, wrong):
             return [*found, e], left - e.explained
-    if len(left) >= PLAUSIBLE * len(wrong):
+    if of_ec and len(left) >= PLAUSIBLE * len(wrong):
         known = [e.mistake for e in found if e.mistake is not None][:2]
         pair = pair_of(right, wrong, left, known)
         if pair is not None:
@@ -99,6 +105,15 @@ def _counted(e: Explanation, wrong: Sequence[Answer]) -> Finding:
     names = tuple(dict.fromkeys(a.case.name for a in wrong if a in e.explained and a.case.name not in against))
     failing = len({a.case.name for a in wrong})
     return replace(e.finding, explained=len(names), wrong=failing, cases=names, contradicted=against)
+
+
+def _options_too(results: Sequence[Result]) -> list[Finding]:
+    """Cases with options are not looked into where the basic ones fail: what is wrong there is wrong in them too."""
+    names = tuple(r.case.name for r in results if r.status == FAILED and r.case.names_of_options)
+    if not names:
+        return []
+    sentence = f"{kinds.cases(len(names))} with options fail too: the basic ones come first."
+    return [Finding("options-too", sentence, cases=names)]
 
 
 def _remarks(results: Sequence[Result]) -> list[Finding]:

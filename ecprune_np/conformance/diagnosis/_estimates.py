@@ -30,8 +30,20 @@ def estimated(answers: Sequence[Answer]) -> Iterator[Mistake]:
             yield from _roundings(ours)
 
 
+def of_values(a: Answer) -> Iterator[Mistake]:
+    """Those that can be read off one answer by itself: floors, powers, logarithms, roundings."""
+    if not np.isfinite(a.entries).all():
+        return
+    with wrong_numbers():
+        if a.quantity == "importance":
+            yield from _of_importances([a])
+        yield from _roundings([a])
+
+
 def _of_importances(answers: Sequence[Answer]) -> Iterator[Mistake]:
     came, right = (np.concatenate([getattr(a, name) for a in answers]) for name in ("entries", "right"))
+    if np.isnan(came).all():
+        return
     for extreme, mistake, beyond in (
         (np.nanmin, arithmetic.floored, right < came),
         (np.nanmax, arithmetic.capped, right > came),

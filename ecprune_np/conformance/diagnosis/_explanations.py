@@ -10,6 +10,7 @@ from ._answers import MATCH, Answer, ranking_of
 from ._finding import Finding
 
 PROBES = 8  # wrong answers on which a mistake is tried first: one that explains none of them is dropped
+FEW = 50  # wrong answers that are all tried
 PLAUSIBLE = 0.05  # a finding that explains a smaller share of the wrong answers is a coincidence, unless it fits well
 
 
@@ -27,7 +28,7 @@ def explained_by(
 ) -> list[Explanation]:
     """The mistakes that explain something of what is left."""
     comparable = [a for a in left if a.comparable]
-    probes = _spread(comparable)
+    probes = comparable if len(comparable) <= FEW else _spread(comparable)
     found = []
     for mistake in mistakes:
         theirs = probes if not mistake.activation else _spread(_with_activation(comparable, mistake.activation))

@@ -13,6 +13,11 @@ SURVIVES = {
 NAMED = 3  # cases that a text names
 
 
+def plural(quantity: str) -> str:
+    """A quantity's name in words, for several of it."""
+    return quantity if quantity.endswith("s") else f"{quantity.replace('_', ' ')}s"
+
+
 @dataclass(frozen=True, repr=False)
 class Finding:
     """What is wrong, in a sentence, and how sure that is.
@@ -38,6 +43,8 @@ class Finding:
         The names of failing cases in which it predicts something else than what came.
     exact : bool
         Whether it predicts the values themselves, all digits, or only says where and of which kind the errors are.
+    unit : str
+        What is counted.
 
     Examples
     --------
@@ -54,6 +61,7 @@ class Finding:
     cases: tuple[str, ...] = ()
     contradicted: tuple[str, ...] = ()
     exact: bool = False
+    unit: str = "failing cases"
 
     def __repr__(self) -> str:
         return f"Finding({self.id}{f', {self.certainty}' if self.explained else ''})"
@@ -74,4 +82,4 @@ class Finding:
         names = ", ".join(self.contradicted[:NAMED])
         more = f" and {len(self.contradicted) - NAMED} more" if len(self.contradicted) > NAMED else ""
         against = f", contradicted by {names}{more}" if names else ""
-        return f"{verb} {self.explained} of {self.wrong} failing cases{against}"
+        return f"{verb} {self.explained} of {self.wrong} {self.unit}{against}"

@@ -86,7 +86,7 @@ def precision(right: Sequence[Answer], left: Sequence[Answer]) -> Explanation | 
     worst, typical = max(float(e.max(initial=0)) for e in errors), _typical(errors)
     if not typical > SMALLEST or np.percentile([e.max(initial=0) for e in errors], 90) > LARGEST:
         return None
-    if typical < FORMATS[0][0] and _exact_where_constant(ours):
+    if typical < FORMATS[0][0] and _exact_where_constant([*right, *ours]):
         sentence = (
             "The sensitivities are right to about "
             f"{digits(typical):.0f} digits and the rest exactly: numerical derivatives (finite differences)?"
@@ -114,7 +114,7 @@ def _typical(errors: Sequence[Array]) -> float:
 def _exact_where_constant(answers: Sequence[Answer]) -> bool:
     """Whether the shifts of constant inputs are right to the last digits, for there no sensitivity enters."""
     told = [a for a in answers if a.quantity == "bias_shift" and len(a.case.x) == 1]
-    return not any(_errors(a).max() > 1e-13 for a in told)
+    return bool(told) and not any(_errors(a).max() > 1e-13 for a in told)
 
 
 def few_digits(right: Sequence[Answer], left: Sequence[Answer]) -> Explanation | None:
@@ -150,9 +150,10 @@ def factor_per_layer(right: Sequence[Answer], left: Sequence[Answer]) -> Explana
     return Explanation(Finding("factor-per-layer", sentence, "EC-3.4", ranking), frozenset(ours))
 
 
-def monotone(right: Sequence[Answer], left: Sequence[Answer]) -> Explanation | None:
+def monotone(right: Sequence[Answer], left: Sequence[Answer], few: int = FEW) -> Explanation | None:
+    """The ranking is right in all cases, and they are not few."""
     ours = _importances(left)
-    if len(ours) < FEW:
+    if len(ours) < few:
         return None
     ranking = ranking_of((a.case, a.values) for a in ours)
     if ranking == "lost":

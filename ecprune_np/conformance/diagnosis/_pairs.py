@@ -9,8 +9,7 @@ from itertools import islice
 import numpy as np
 
 from ..._types import Array
-from .._cases import Case
-from .._verdict import QUANTITIES
+from .._case import Case
 from ..catalogue import MISTAKES
 from ..catalogue._mistake import Mistake, both, joined, unchanged, untouched, wrong_numbers
 from ..catalogue._parts import Pairs, Parts, parts_of, scores
@@ -61,7 +60,7 @@ def _telling(left: frozenset[Answer]) -> Answer | None:
 
 def _fitting(target: Answer, known: Sequence[Mistake]) -> Iterator[Mistake]:
     """The pairs that give what came on the target, first those with a mistake that was found already."""
-    which = QUANTITIES.index(target.quantity)
+    which = target.case.quantities.index(target.quantity)
     others = [m for m in MISTAKES if m.activation in ("", target.case.activation)]
     for first in known:
         for one, two in (pair for second in others for pair in ((first, second), (second, first))):

@@ -6,14 +6,16 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .._cases import Layers
-from .._verdict import QUANTITIES
+from .._case import Case, Layers
+from .._kinds import KINDS
 from ..catalogue._mistake import wrong_numbers
-from ..catalogue.shape import SHAPES, Arrange, right_of
-from ._answers import MATCH, Answer, apart, ratio
+from ..catalogue.shape import SHAPES, Arrange
+from ._answers import MATCH, Answer, apart, flat, ratio
 from ._explanations import PLAUSIBLE, Explanation
 from ._finding import Finding
 
+SMALL = 1e-6  # of the largest weight: what was meant to be 0
+LABELS = {"bias_shift": "EC-3.3"}  # of importances, the kind's
 Relation = Callable[[Sequence[Answer], Sequence[Answer]], Explanation | None]
 
 
@@ -35,14 +37,16 @@ def constant_factor(quantity: str) -> Relation:
         explained = [a for a in ours if apart(a.entries, factor * a.right, a.scales) <= MATCH * a.tolerance]
         if any(map(far, right)) or len(explained) < len(ours) / 2:
             return None
-        finding = _factor_finding(quantity, factor, ours[0].tolerance)
+        finding = _factor_finding(quantity, factor, ours[0].tolerance, KINDS[ours[0].case.kind].equation)
         return Explanation(finding, frozenset(explained), frozenset(a for a in ours if a not in explained and far(a)))
 
     return relation
 
 
-def _factor_finding(quantity: str, factor: float, tolerance: float) -> Finding:
-    equation, ranking = ("EC-3.4", "network" if factor > 0 else "lost") if quantity == "importance" else ("EC-3.3", "")
+def _factor_finding(quantity: str, factor: float, tolerance: float, kind_label: str) -> Finding:
+    equation, ranking = LABELS.get(quantity, kind_label), ""
+    if quantity == "importance":
+        ranking = "network" if factor > 0 else "lost"
     name = quantity.replace("_", " ")
     if factor == 0:
         return Finding(f"{quantity}-zero", f"Every {name} is zero.", equation, ranking, exact=True)
@@ -64,7 +68,7 @@ def rearranged(id: str, sentence: str, arrange: Arrange) -> Relation:
         return not (a.comparable and _near(a.values, a.reference, largest, a.tolerance))  # as it is
 
     def relation(right: Sequence[Answer], wrong: Sequence[Answer]) -> Explanation | None:
-        explained = frozenset(a for a in wrong if a.values and is_so(a))
+        explained = frozenset(a for a in wrong if a.values and a.reference[0].ndim == 2 and is_so(a))
         if len(explained) < PLAUSIBLE * len(wrong):
             return None
         return Explanation(Finding(id, sentence, "EC-1.1", "lost", exact=True), explained)
@@ -76,8 +80,9 @@ def exchanged(right: Sequence[Answer], wrong: Sequence[Answer]) -> Explanation |
     """Each quantity is the other one."""
     explained = set()
     for a in wrong:
-        other = QUANTITIES[1 - QUANTITIES.index(a.quantity)]
-        reference, scale = right_of(a.case, other)
+        if a.case.kind != "ec":
+            return None
+        reference, scale = a.case.reference.of("bias_shift" if a.quantity == "importance" else "importance")
         if a.values and _near(a.values, reference, _largest(scale), a.tolerance):
             explained.add(a)
     if len(explained) < PLAUSIBLE * len(wrong):
@@ -93,18 +98,59 @@ def remembered(right: Sequence[Answer], wrong: Sequence[Answer]) -> Explanation 
         known.setdefault((a.quantity, tuple(v.shape for v in a.reference)), []).append(a)
     explained = set()
     for a in wrong:
-        if a.comparable:
-            others = known[a.quantity, tuple(v.shape for v in a.values)]
-            near = (o for o in others if o is not a and np.any(o.right))
-            if any(apart(a.entries, o.right, o.scales) <= MATCH * a.tolerance for o in near):
+        if a.comparable and a.case.kind != "pruner":
+            near = (o for o in known[a.quantity, tuple(v.shape for v in a.values)] if o is not a and np.any(o.right))
+            if any(_is(a, o.case) for o in near):
                 explained.add(a)
-    if len(explained) < PLAUSIBLE * len(wrong):
+    if len(explained) < PLAUSIBLE * len(wrong) or not explained:
         return None
     sentence = (
         "The first answer is given again: these are the right numbers of an earlier case whose arrays have the same "
         "shapes. A result is kept (memoised) by less than what it depends on."
     )
     return Explanation(Finding("memoised", sentence, "EC-3.4", "lost", exact=True), frozenset(explained))
+
+
+def masks_re_used(right: Sequence[Answer], wrong: Sequence[Answer]) -> Explanation | None:
+    """The right weights of the same network at another sparsity or in the other scope, and perhaps its biases."""
+    cases = {a.case: None for a in (*right, *wrong) if a.case.kind == "pruner" and 0 < a.case.sparsity < 1}
+    others: dict[Case, Case] = {}
+    for a in wrong:
+        if a.quantity == "weights" and a.comparable:
+            network = _network(a.case)
+            same = [c for c in cases if c is not a.case and _network(c) == network and _is(a, c)]
+            others |= {a.case: same[0]} if same else {}
+    explained = frozenset(a for a in wrong if a.comparable and a.case in others and _is(a, others[a.case]))
+    if not others or len(explained) < PLAUSIBLE * len(wrong):
+        return None
+    sentence = "Masks are re-used: these are the right weights of another sparsity or scope."
+    return Explanation(Finding("masks-re-used", sentence, "EC-5.1", exact=True), explained)
+
+
+def nearly_zero(right: Sequence[Answer], wrong: Sequence[Answer]) -> Explanation | None:
+    """Weights that go are small, and not 0."""
+
+    def is_so(a: Answer) -> bool:
+        gone = a.right == 0
+        small = np.abs(a.entries[gone]) < SMALL * max(float(np.abs(w).max()) for w in a.case.weights)
+        return bool(small.all()) and apart(np.where(gone, 0, a.entries), a.right, a.scales) <= MATCH * a.tolerance
+
+    explained = frozenset(a for a in wrong if a.quantity == "weights" and a.comparable and is_so(a))
+    if not explained:
+        return None
+    sentence = "Weights that are to go are small numbers, where they are to be exactly 0."
+    return Explanation(Finding("not-exactly-zero", sentence, "EC-5.1", exact=True), explained)
+
+
+def _network(case: Case) -> str:
+    """The name of the network that is pruned."""
+    return case.name.removesuffix(f"-{case.scope}-{case.sparsity:g}")
+
+
+def _is(a: Answer, other: Case) -> bool:
+    """Whether an answer is the right one of another case, with arrays of the same shapes."""
+    values, scale = other.reference.of(a.quantity)
+    return apart(a.entries, flat(values), flat(scale)) <= MATCH * a.tolerance
 
 
 def _largest(scale: Layers) -> float:
@@ -119,9 +165,10 @@ def _near(values: Layers, reference: Layers, scale: float, tolerance: float) -> 
 
 
 RELATIONS: tuple[Relation, ...] = (
-    constant_factor("importance"),
-    constant_factor("bias_shift"),
+    *map(constant_factor, ("importance", "bias_shift", "weight_gradient", "bias_gradient")),
     exchanged,
     *(rearranged(*shape) for shape in SHAPES),
     remembered,
+    masks_re_used,
+    nearly_zero,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .._verdict import IN_A_ROW, LATER, Result
+from .._outcome import IN_A_ROW, LATER, Result
 from ._finding import Finding
 
 SENTENCES = {

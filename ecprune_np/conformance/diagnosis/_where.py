@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from .._cases import Case
+from .._case import Case
 from ..catalogue._parts import EQUATION
 from ._answers import Answer
 from ._explanations import Explanation
-from ._finding import Finding
+from ._finding import Finding, plural
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,17 +29,20 @@ class Evidence:
         """Cases that are right in all."""
         bad = {a.case for a in self.left}
         counts: dict[Case, int] = {}
+        expected: dict[Case, int] = {}
         for a in self.right:
             counts[a.case] = counts.get(a.case, 0) + 1
-        return [case for case, count in counts.items() if count == 2 and case not in bad]
+            expected[a.case] = len(a.case.quantities) - len(a.result.outcome.not_given)
+        return [case for case, count in counts.items() if count == expected[case] and case not in bad]
 
     @cached_property
     def quantity(self) -> str:
         """The only quantity that is wrong, in words, or both."""
-        found = {a.quantity for a in self.left}
-        if len(found) == 2:
-            return "importances and bias shifts"
-        return "importances alone (the bias shifts are right)" if "importance" in found else "bias shifts alone"
+        found = [q for q in self.left[0].case.quantities if any(a.quantity == q for a in self.left)]
+        if found == ["importance"] and self.left[0].case.kind == "ec":
+            return "importances alone (the bias shifts are right)"
+        names = " and ".join(map(plural, found))
+        return f"{names} alone" if found == ["bias_shift"] else names
 
     @cached_property
     def bad_activations(self) -> list[str]:
@@ -68,7 +71,9 @@ def deep(case: Case) -> bool:
 def located(right: Sequence[Answer], left: Sequence[Answer]) -> list[Explanation]:
     """What the pattern of wrong cases says, the most telling first."""
     comparable = [a for a in left if a.comparable]
-    rules = RULES if comparable else (common_flag,)
+    with_options = any(a.case.names_of_options for a in left)  # then the basic cases are right, and so are the passes
+    pruned = any(a.case.kind == "pruner" for a in left)
+    rules = RULES if comparable and not with_options and not pruned else (common_flag,)
     shown = comparable or left
     e = Evidence(right, shown)
     found = [finding for rule in rules if shown and (finding := rule(e)) is not None]
