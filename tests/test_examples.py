@@ -512,6 +512,18 @@ def test_readme_shows_the_settings_and_the_medians() -> None:
             assert cell == " → ".join(f"{loss[(*key, stage)]:.3f}" for stage in STAGES), (method, sparsity)
 
 
+def test_readme_shows_what_rows_keep() -> None:
+    text = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+    loss = tables.median_over_seeds(Results(rows_in_files.RESULTS / "compensations_mnist.csv").rows())
+    table = text[text.index("| test loss | 0.9 ") :].split("\n\n")[0].splitlines()[2:]
+    assert len(table) == 6
+    for line in table:
+        name, *cells = line.strip("| ").split(" | ")
+        for sparsity, cell in zip(compensations.MNIST.sparsities, cells, strict=True):
+            key = ("784-300-100-10", name.split(", ")[0], 0.0, name.split(", ")[1], sparsity)
+            assert cell == " → ".join(f"{loss[(*key, stage)]:.3f}" for stage in STAGES), (line, sparsity)
+
+
 def test_readme_at_the_top_shows_the_medians_too() -> None:
     text = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
     table = text[text.index("| | dense | magnitude |") :].split("\n\n")[0].splitlines()[2:]
