@@ -83,6 +83,8 @@ CRITERIA: dict[str, Rows] = {
          lambda p: [np.abs(w) * np.average(a**2, axis=0, weights=p.weight) for w, a in zip(p.w, p.a)]),
         ("norm-not-mean", "The importance is |w| √(Σ_n a²), the norm of the inputs: E is the mean over the samples.",
          lambda p: [np.abs(w) * np.sqrt((a**2).sum(axis=0)) for w, a in zip(p.w, p.a)]),
+        ("norm-without-root", "The importance is |w| Σ_n a²: the root is missing, and E is the mean over the samples.",
+         lambda p: [np.abs(w) * (a**2).sum(axis=0) for w, a in zip(p.w, p.a)]),
         ("squared", "The importance is w² E[a²], the square of the right one.", lambda p: [I**2 for I in _wanda(p)]),
         ("mean-magnitude", "The importance is |w| E|a|: the mean magnitude in place of the root of the mean square.",
          lambda p: [np.abs(w) * np.abs(a).mean(axis=0) for w, a in zip(p.w, p.a)]),
