@@ -38,7 +38,8 @@ NOISES = {0.005: "the paper's", 0.05: "medium", 0.1: "high"}
 SEEDS = (0, 1, 2)
 AFTER = {"pruned": "after pruning", "fine-tuned": "after fine-tuning"}
 SENTENCES = {  # what to see
-    "architectures": "Right after pruning EC with rows loses least, in every network; after fine-tuning it stays among the best",
+    "architectures": "Right after pruning EC with rows loses least, in every network; "
+    "after fine-tuning it stays among the best",
     "noise": "The noisier the data, the more weights can go before the test loss rises",
 }
 SNAPSHOT_TIMES = (5.0, 100.0, 250.0, 500.0)

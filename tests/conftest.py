@@ -1,4 +1,4 @@
-"""Hypothesis profiles: `ci` is deterministic; HYPOTHESIS_PROFILE=long draws twenty times as many, `again` fewer than half.
+"""Hypothesis profiles: `ci` is deterministic; HYPOTHESIS_PROFILE=long draws twenty times as many, `again` fewer.
 
 `again` is for a second run in one go, with every framework there.  BLAS has one thread, unless OMP_NUM_THREADS says
 otherwise: the networks are small, and threads that wait for each other take many times as long where others work too.
@@ -7,6 +7,10 @@ otherwise: the networks are small, and threads that wait for each other take man
 from __future__ import annotations
 
 import os
+import signal
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell that runs this in the background; ctrl-C is tested too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy is imported
 
