@@ -16,9 +16,25 @@ from pathlib import Path
 from typing import Any
 
 from experiment import keys
-from rows import RESULTS, Case, Results, Settings
+from rows import RESULTS, Case, Results, Row, Settings, check_settings, existing_rows
 
 INSTALL = "install it with: pip install -e '.[examples]'"
+
+
+def completed_rows(
+    options: argparse.Namespace,
+    file: Path,
+    work: Callable[[Case, Settings, Path, Any], None],
+    cases: list[Case],
+    settings: Settings,
+    source: Any = None,
+) -> list[Row]:
+    """All rows of a file, after those that the cases lack in it have been computed; with --report none are."""
+    if not options.report:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        check_settings(file, settings)
+        run_all(work, cases, settings, file, options.jobs, source)
+    return existing_rows(file)
 
 
 def run_all(

@@ -20,7 +20,7 @@ import diffusion_sorption as pde
 import figures
 import mnist
 import tables
-from rows import STAGES, Case, Settings, check_settings, existing_rows
+from rows import Case, Settings
 
 METHODS = ("ec-iterative", "ec-iterative+guarded", "ec-iterative+joint", "ec-iterative+row")
 OF_CLASSES = ("ec-iterative", "ec-iterative+row", "ec-fisher-iterative", "ec-fisher-iterative+row")
@@ -31,9 +31,7 @@ EQUATION = replace(pde.FULL, methods=METHODS, sparsities=(0.8, 0.9, 0.95))
 
 def run_mnist(options: argparse.Namespace, file: Path) -> None:
     """784-300-100-10 with each activation."""
-    folder = mnist.mnist_folder(options.mnist)
-    if not options.report and not options.quick:
-        mnist.check_mnist(folder)
+    folder = mnist.source(options)
     settings = replace(mnist.QUICK, methods=MNIST.methods) if options.quick else MNIST
     cases = [Case("784-300-100-10", a, s) for s in options.seed or mnist.SEEDS for a in mnist.ACTIVATIONS]
     if options.quick:
@@ -60,20 +58,10 @@ def _run(
     loss_name: str,
 ) -> None:
     """Compute what is missing, then draw and print."""
-    if not options.report:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        check_settings(file, settings)
-        command.run_all(work, cases, settings, file, options.jobs, source)
-    rows = existing_rows(file)
+    rows = command.completed_rows(options, file, work, cases, settings, source)
     if not options.no_figures:
         networks = dict.fromkeys((row.architecture, row.activation) for row in rows)
-        grid = [
-            [
-                figures.panel(f"{net}, {a}, {pde.AFTER[stage]}", architecture=net, activation=a, stage=stage)
-                for net, a in networks
-            ]
-            for stage in STAGES
-        ]
+        grid = figures.by_stage([(f"{net}, {a}", {"architecture": net, "activation": a}) for net, a in networks])
         figures.save_figure(figures.ratio_figure(rows, grid, settings.methods, loss_name, SENTENCE), file)
     title = "Compensations in iterative pruning, without and with fine-tuning"
     print(tables.write_report(file, rows, settings, settings.sparsities, title))

@@ -23,7 +23,7 @@ import experiment
 import figures
 import numpy as np
 import tables
-from rows import STAGES, Case, Results, Row, Settings, check_settings, existing_rows
+from rows import Case, Results, Row, Settings
 
 from ecprune_np._files import save_text
 from ecprune_np.data import Dataset
@@ -36,7 +36,6 @@ N_CELLS, N_TIMES = 1024, 200
 ARCHITECTURES = {"2-20-20-1": "small", "2-20-20-20-20-1": "medium", "2-50-50-50-1": "wide"}
 NOISES = {0.005: "the paper's", 0.05: "medium", 0.1: "high"}
 SEEDS = (0, 1, 2)
-AFTER = {"pruned": "after pruning", "fine-tuned": "after fine-tuning"}
 SENTENCES = {  # what to see
     "architectures": "Right after pruning EC with rows loses least, in every network; "
     "after fine-tuning it stays among the best",
@@ -218,26 +217,17 @@ def run(options: argparse.Namespace, file: Path) -> None:
     settings = QUICK if options.quick else FULL
     case = cases(options.quick, SEEDS[:1])[0 if options.quick else 1]  # the medium network at the paper's noise
     curves = file.with_name(f"{file.stem}_snapshots.csv")
-    if not options.report:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        check_settings(file, settings)
-        command.run_all(work, cases(options.quick, options.seed), settings, file, options.jobs)
-        if not curves.exists():
-            save_text(curves, snapshots(case, settings))
-    rows = existing_rows(file)
+    wanted = cases(options.quick, options.seed)
+    rows = command.completed_rows(options, file, work, wanted, settings)
+    if not options.report and not curves.exists():
+        save_text(curves, snapshots(case, settings))
     if not options.no_figures:
         if curves.exists():
             figures.save_figure(snapshot_figure(curves.read_text(encoding="utf-8"), case), curves)
         for name, columns in (("architectures", by_architecture(rows)), ("noise", by_noise(rows))):
-            grid = [
-                [
-                    figures.panel(f"{net}, noise {d:g}, {AFTER[stage]}", architecture=net, noise=d, stage=stage)
-                    for net, d in columns
-                ]
-                for stage in STAGES
-            ]
+            networks = [(f"{net}, noise {d:g}", {"architecture": net, "noise": d}) for net, d in columns]
             figure = figures.ratio_figure(
-                rows, grid, settings.methods, "test loss (mean squared error)", SENTENCES[name]
+                rows, figures.by_stage(networks), settings.methods, "test loss (mean squared error)", SENTENCES[name]
             )
             figures.save_figure(figure, file.with_name(f"{file.stem}_{name}"))
     title = "Diffusion-sorption: pruning without and with fine-tuning"

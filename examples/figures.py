@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rows import Row
+from rows import STAGES, Row
 
 from ecprune_np._files import replacing
 
@@ -31,6 +31,7 @@ STYLES = {  # method: colour, marker, line
     "ec-iterative+row": ("#0072b2", "o", "-"),
     "ec-fisher-iterative+row": ("#0072b2", "D", "--"),
 }
+AFTER = {"pruned": "after pruning", "fine-tuned": "after fine-tuning"}
 TICKS = (0.1, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99)
 LABEL_HEIGHT = 0.042  # of a panel, between the labels of two lines
 
@@ -40,6 +41,13 @@ Panel = tuple[str, Callable[[Row], bool]]  # a title, and which rows are in it
 def panel(title: str, **fields: Any) -> Panel:
     """The panel of the rows that have these values, as architecture="784-300-100-10", stage="pruned"."""
     return title, lambda row: all(getattr(row, name) == value for name, value in fields.items())
+
+
+def by_stage(networks: Sequence[tuple[str, dict[str, Any]]]) -> list[list[Panel]]:
+    """A row of panels for each stage, a column for each network: its title, and the values that its rows have."""
+    return [
+        [panel(f"{title}, {AFTER[stage]}", stage=stage, **fields) for title, fields in networks] for stage in STAGES
+    ]
 
 
 def ratio_figure(

@@ -16,15 +16,8 @@ PAUSE = 0.2  # seconds before each run: threads that one leaves spinning are not
 
 def medians(functions: Mapping[str, Callable[[], object]], repeats: int = 7) -> dict[str, float]:
     """The median wall time of each function in seconds, after one run that is not timed."""
-    times: dict[str, list[float]] = {name: [] for name in functions}
-    for repeat in range(repeats + 1):
-        for name, function in functions.items():
-            time.sleep(PAUSE)
-            start = time.perf_counter()
-            function()
-            if repeat > 0:
-                times[name].append(time.perf_counter() - start)
-    return {name: float(np.median(t)) for name, t in times.items()}
+    runs = _runs(functions, repeats + 1)
+    return {name: float(np.median([wall for wall, _ in times[1:]])) for name, times in runs.items()}
 
 
 def fastest(functions: Mapping[str, Callable[[], object]], repeats: int = 5) -> dict[str, tuple[float, float]]:
@@ -32,6 +25,12 @@ def fastest(functions: Mapping[str, Callable[[], object]], repeats: int = 5) -> 
 
     Beside others at work the second says more; alone, with more than one thread, the first.
     """
+    runs = _runs(functions, repeats)
+    return {name: (min(wall for wall, _ in t), min(cpu for _, cpu in t)) for name, t in runs.items()}
+
+
+def _runs(functions: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, list[tuple[float, float]]]:
+    """Wall time and the processors' time of every run."""
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in functions}
     for _ in range(repeats):
         for name, function in functions.items():
@@ -39,7 +38,7 @@ def fastest(functions: Mapping[str, Callable[[], object]], repeats: int = 5) -> 
             start, processors = time.perf_counter(), time.process_time()
             function()
             times[name].append((time.perf_counter() - start, time.process_time() - processors))
-    return {name: (min(wall for wall, _ in t), min(cpu for _, cpu in t)) for name, t in times.items()}
+    return times
 
 
 @contextmanager

@@ -21,7 +21,7 @@ import command
 import experiment
 import figures
 import tables
-from rows import Case, Results, Row, Settings, check_settings, existing_rows
+from rows import Case, Results, Row, Settings
 
 from ecprune_np.data import Dataset, load_digits, load_mnist
 
@@ -96,6 +96,18 @@ def check_mnist(folder: str | None) -> None:
         raise ValueError(f"--mnist (or ECPRUNE_MNIST): {str(error).removeprefix('folder: ')}") from None
 
 
+def source(options: argparse.Namespace) -> str | None:
+    """MNIST's folder, checked before anything is written; None where --quick does without, or --report needs none."""
+    if options.report:
+        return None
+    folder = mnist_folder(options.mnist)
+    if folder is None and options.quick:
+        print("mnist: no MNIST found, so --quick takes the embedded 14×14 digits", file=sys.stderr)
+    else:
+        check_mnist(folder)
+    return folder
+
+
 def cases(quick: bool, n_inputs: int, seeds: list[int] | None) -> list[Case]:
     """The networks to train: seed by seed, so that what is there after a part of the time covers all of them."""
     if quick:
@@ -105,18 +117,9 @@ def cases(quick: bool, n_inputs: int, seeds: list[int] | None) -> list[Case]:
 
 def run(options: argparse.Namespace, file: Path) -> None:
     """Compute what is missing, then draw and print."""
-    settings = QUICK if options.quick else FULL
-    if not options.report:
-        folder = mnist_folder(options.mnist)
-        if folder is None and options.quick:
-            print("mnist: no MNIST found, so --quick takes the embedded 14×14 digits", file=sys.stderr)
-        else:
-            check_mnist(folder)
-        wanted = cases(options.quick, 196 if folder is None else 784, options.seed)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        check_settings(file, settings)
-        command.run_all(work, wanted, settings, file, options.jobs, folder)
-    rows = existing_rows(file)
+    settings, folder = QUICK if options.quick else FULL, source(options)
+    wanted = cases(options.quick, 196 if folder is None else 784, options.seed)
+    rows = command.completed_rows(options, file, work, wanted, settings, folder)
     if not options.no_figures:
         for stage in SENTENCES:
             figures.save_figure(figure(rows, settings, stage), file.with_name(f"{file.stem}_{stage}"))

@@ -126,8 +126,7 @@ def tests_of_lines(folder: Path) -> dict[str, dict[int, set[str]]]:
     data = folder / ".coverage.contexts"
     config = folder / "contexts.rc"
     config.write_text(f"[run]\nsource_pkgs = ecprune_np\ndynamic_context = test_function\ndata_file = {data}\n")
-    here = ["pytest", "-q", "--ignore=tests/test_distributed.py", "tests"]  # that one starts processes of its own
-    _run(folder, [sys.executable, "-m", "coverage", "run", f"--rcfile={config}", "-m", *here])
+    _run(folder, [sys.executable, "-m", "coverage", "run", f"--rcfile={config}", "-m", "pytest", "-q", "tests"])
     report = folder / "contexts.json"
     _run(folder, [sys.executable, "-m", "coverage", "json", f"--rcfile={config}", "--show-contexts", "-q", "-o",
                   str(report)])  # fmt: skip
