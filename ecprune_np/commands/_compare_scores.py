@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
-import sys
 from pathlib import Path
 from typing import Any, get_args
 
-from .._files import load_arrays, save_json, save_text
+from .._files import load_arrays
 from .._types import Array, MetricName
 from ..batch import Batch
+from ..conformance._cli import add_outputs, finish
 from ..conformance._compare import compared
-from ..conformance._html import page
 from ..losses import LOSSES
 from ._inputs import add_files, all_samples, read_data, read_network
 from ._outputs import check_outputs, progress
@@ -46,8 +44,7 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         help="that the importances are in: output (the default), softmax, fisher, or a loss (mse, cross_entropy)",
     )
     parser.set_defaults(run=run)
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write the report as JSON")
-    parser.add_argument("--html", metavar="FILE", type=Path, help="write the report as a page")
+    add_outputs(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -59,12 +56,7 @@ def run(options: argparse.Namespace) -> int:
     found = read_scores(options.result)
     batch = Batch(batch.x, y=batch.y if options.metric in LOSSES else None)
     report = compared(options.result.name, mlp, batch, *found, options.metric, lambda items: progress("mistake", items))
-    print(report.text(colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ))
-    if options.json:
-        save_json(options.json, report.to_dict())
-    if options.html:
-        save_text(options.html, page(report))
-    return int(not report.ok)
+    return finish(report, options)
 
 
 def read_scores(file: Path) -> tuple[list[Array], list[Array] | None]:

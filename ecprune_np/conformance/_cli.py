@@ -54,7 +54,8 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     verify.add_argument("--case", metavar="NAME", action="append", help="only this case; may be given several times")
     verify.add_argument("--group", metavar="NAME", action="append", help="only this group; may be given several times")
     verify.add_argument("-x", dest="first_only", action="store_true", help="stop at the first case that fails")
-    _add_outputs(verify)
+    add_outputs(verify)
+    _add_strict(verify)
     verify.set_defaults(run=_verify)
 
     vectors = commands.add_parser("vectors", help="the conformance cases as JSON files, for any language")
@@ -70,7 +71,8 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     )
     check.add_argument("directory", metavar="DIR")
     _add_kind(check)
-    _add_outputs(check)
+    add_outputs(check)
+    _add_strict(check)
     check.set_defaults(run=_check)
 
 
@@ -86,11 +88,15 @@ def _add_kind(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_outputs(parser: argparse.ArgumentParser) -> None:
+def add_outputs(parser: argparse.ArgumentParser) -> None:
+    """The files that a report is written to."""
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the report as JSON")
     parser.add_argument(
         "--html", metavar="FILE", type=Path, help="write the report as a page with a picture per failing case"
     )
+
+
+def _add_strict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--strict", action="store_true", help="exit with 1 also for low accuracy")
 
 
@@ -103,7 +109,7 @@ def _verify(options: argparse.Namespace) -> int:
     except (CannotImport, _Refused) as error:
         print(error, file=sys.stderr)
         return 2
-    code = _finish(report, options)
+    code = finish(report, options, options.strict)
     return INTERRUPTED if any(note.startswith("interrupted") for note in report.notes) else code
 
 
@@ -160,16 +166,17 @@ def _check(options: argparse.Namespace) -> int:
     except _Refused as error:
         print(error, file=sys.stderr)
         return 2
-    return _finish(check_vectors(options.directory, options.kind), options)
+    return finish(check_vectors(options.directory, options.kind), options, options.strict)
 
 
-def _finish(report: Report, options: argparse.Namespace) -> int:
+def finish(report: Report, options: argparse.Namespace, strict: bool = False) -> int:
+    """Write the report to the files that are asked for, and print it; the exit code."""
     if options.json:
         save_json(options.json, report.to_dict())
     if options.html:
         save_text(options.html, page(report))
     print(report.text(colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ))
-    return int(not report.ok or (options.strict and report.verdict == LOW_ACCURACY))
+    return int(not report.ok or (strict and report.verdict == LOW_ACCURACY))
 
 
 def _seconds(text: str) -> float:
