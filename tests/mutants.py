@@ -15,6 +15,7 @@ import copy
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -26,7 +27,7 @@ from pathlib import Path
 from queue import Queue
 
 ROOT = Path(__file__).resolve().parents[1]
-SECONDS = 900  # a mutant that runs longer is seen: it hangs
+SECONDS, SLOWER = 60, 6  # a mutant that takes longer, and so many times longer than its tests, is seen: it hangs
 OPERATORS: dict[type, type] = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult,
     ast.Mod: ast.Mult, ast.Pow: ast.Mult, ast.MatMult: ast.Mult, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd,
@@ -121,19 +122,48 @@ def _within_function(node: ast.AST) -> bool:
     return not isinstance(node, (ast.Module, ast.ClassDef))
 
 
-def tests_of_lines(folder: Path) -> dict[str, dict[int, set[str]]]:
-    """file -> line -> the tests that run it."""
-    data = folder / ".coverage.contexts"
-    config = folder / "contexts.rc"
-    config.write_text(f"[run]\nsource_pkgs = ecprune_np\ndynamic_context = test_function\ndata_file = {data}\n")
-    _run(folder, [sys.executable, "-m", "coverage", "run", f"--rcfile={config}", "-m", "pytest", "-q", "tests"])
-    report = folder / "contexts.json"
-    _run(folder, [sys.executable, "-m", "coverage", "json", f"--rcfile={config}", "--show-contexts", "-q", "-o",
-                  str(report)])  # fmt: skip
-    return {
-        file: {int(line): {c for c in contexts if c} for line, contexts in record["contexts"].items()}
-        for file, record in json.loads(report.read_text())["files"].items()
-    }
+@dataclass(frozen=True)
+class Known:
+    """Of the unchanged project: file -> line -> the tests that run it, and the seconds that each test takes."""
+
+    lines: dict[str, dict[int, set[str]]]
+    seconds: dict[str, float]
+
+
+def known(folders: list[Path]) -> Known:
+    """What a run of all tests shows, each copy of the project taking its share of the files, the largest ones first."""
+    files = sorted((ROOT / "tests").glob("test_*.py"), key=lambda f: f.stat().st_size, reverse=True)
+    shares = [[f"tests/{f.name}" for f in files[k :: len(folders)]] for k in range(len(folders))]
+    with ThreadPoolExecutor(len(folders)) as pool:
+        parts = list(pool.map(_known_of, folders, shares))
+    lines: dict[str, dict[int, set[str]]] = {}
+    for part in parts:
+        for file, of_file in part.lines.items():
+            for line, tests in of_file.items():
+                lines.setdefault(file, {}).setdefault(line, set()).update(tests)
+    return Known(lines, {name: s for part in parts for name, s in part.seconds.items()})
+
+
+def _known_of(folder: Path, files: list[str]) -> Known:
+    config, report = folder / "contexts.rc", folder / "contexts.json"
+    options = f"source_pkgs = ecprune_np\ndynamic_context = test_function\ndata_file = {folder / '.coverage.contexts'}"
+    config.write_text(f"[run]\n{options}\n")
+    coverage = [sys.executable, "-m", "coverage"]
+    pytest = ["-m", "pytest", "-q", "--durations=0", "-vv", *files]
+    result = _run(folder, [*coverage, "run", f"--rcfile={config}", *pytest])
+    if result.returncode != 0:
+        raise SystemExit(f"the tests of the unchanged project fail:\n{result.stdout[-3000:]}")
+    _run(folder, [*coverage, "json", f"--rcfile={config}", "--show-contexts", "-q", "-o", str(report)])
+    seconds: dict[str, float] = {}
+    for time, file, name in re.findall(r"^([\d.]+)s \w+ +tests/(\w+)\.py::(\w+)", result.stdout, re.MULTILINE):
+        seconds[f"{file}.{name}"] = seconds.get(f"{file}.{name}", 0.0) + float(time)
+    return Known(
+        {
+            file: {int(line): {c for c in contexts if c} for line, contexts in record["contexts"].items()}
+            for file, record in json.loads(report.read_text())["files"].items()
+        },
+        seconds,
+    )
 
 
 def tests_of(mutant: Mutant, lines: dict[int, set[str]]) -> set[str]:
@@ -142,19 +172,21 @@ def tests_of(mutant: Mutant, lines: dict[int, set[str]]) -> set[str]:
     return lines.get(mutant.line, set()) or of_function or set().union(*lines.values())
 
 
-def _selected(tests: set[str]) -> list[str]:
-    """pytest's arguments for coverage's names of functions, such as test_scores.test_a."""
-    return sorted("tests/{}.py::{}".format(*name.split(".", 1)) for name in tests)
+def _selected(tests: set[str], seconds: dict[str, float]) -> list[str]:
+    """pytest's arguments for coverage's names of functions, such as test_scores.test_a; quick files first."""
+    by_file: dict[str, list[str]] = {}
+    for name in sorted(tests):
+        by_file.setdefault(name.split(".", 1)[0], []).append(name)
+    quick_first = sorted(by_file.values(), key=lambda names: sum(seconds.get(name, 0.0) for name in names))
+    return ["tests/{}.py::{}".format(*name.split(".", 1)) for names in quick_first for name in names]
 
 
-def _run(folder: Path, command: list[str], seconds: float | None = None, profile: str = "again") -> bool:
-    """Whether the command ends well, in time, with as many drawn networks as the profile says."""
+def _run(
+    folder: Path, command: list[str], seconds: float | None = None, profile: str = "again"
+) -> subprocess.CompletedProcess[str]:
+    """Run a command with as many drawn networks as the profile says; raises TimeoutExpired."""
     environment = _environment(folder) | {"HYPOTHESIS_PROFILE": profile}
-    try:
-        result = subprocess.run(command, cwd=folder, capture_output=True, timeout=seconds, env=environment)
-    except subprocess.TimeoutExpired:
-        return False
-    return result.returncode == 0
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=seconds, env=environment)
 
 
 def _environment(folder: Path) -> dict[str, str]:
@@ -184,29 +216,31 @@ def main() -> int:
         folders: Queue[Path] = Queue()
         for k in range(options.jobs):
             folders.put(copy_of_project(Path(temporary) / f"copy{k}"))
-        first = folders.get()
-        lines = tests_of_lines(first)
-        folders.put(first)
+        unchanged = known(list(folders.queue))
 
-        def survives(mutant: Mutant) -> bool:
-            tests = tests_of(mutant, lines.get(mutant.file, {}))
+        def outcome(mutant: Mutant) -> str:
+            """Killed, survived, or hangs: the tests take many times what they take."""
+            tests = tests_of(mutant, unchanged.lines.get(mutant.file, {})) or set(unchanged.seconds)
+            limit = SECONDS + SLOWER * sum(unchanged.seconds.get(name, 0.0) for name in tests)
+            command = [sys.executable, "-m", "pytest", "-x", "-q", *_selected(tests, unchanged.seconds)]
             folder = folders.get()
             file = folder / mutant.file
             original = file.read_text(encoding="utf-8")
             try:
                 file.write_text(mutant.source, encoding="utf-8")
-                command = [sys.executable, "-m", "pytest", "-x", "-q", *(_selected(tests) or ["tests"])]
-                return all(_run(folder, command, SECONDS, profile) for profile in ("again", "ci"))  # first on few draws
+                few_draws_first = (_run(folder, command, limit, profile) for profile in ("again", "ci"))
+                return "survived" if all(run.returncode == 0 for run in few_draws_first) else "killed"
+            except subprocess.TimeoutExpired:
+                return "hangs"
             finally:
                 file.write_text(original, encoding="utf-8")
                 folders.put(folder)
 
         counts: dict[str, list[int]] = {}
         with ThreadPoolExecutor(options.jobs) as pool:
-            for mutant, survived in zip(chosen, pool.map(survives, chosen)):
+            for mutant, what in zip(chosen, pool.map(outcome, chosen)):
                 count = counts.setdefault(mutant.file, [0, 0])
-                count[survived] += 1
-                what = "survived" if survived else "killed"
+                count[what == "survived"] += 1
                 print(f"{what:<9} {mutant.file}:{mutant.line}  {mutant.change}", flush=True)
     for name, (killed, survived) in sorted(counts.items()):
         print(f"{name:<50} {killed:>4} killed {survived:>3} survived")
