@@ -196,7 +196,7 @@ def _environment(folder: Path) -> dict[str, str]:
 
 def copy_of_project(folder: Path) -> Path:
     """The project in a folder of its own, which mutants may spoil."""
-    ignored = shutil.ignore_patterns(".git", "*.egg-info", "__pycache__", ".*_cache", ".venv", ".hypothesis")
+    ignored = shutil.ignore_patterns("__pycache__", ".*_cache", ".venv", ".hypothesis")
     shutil.copytree(ROOT, folder, ignore=ignored)
     return folder
 
