@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from experiment import keys
-from rows import RESULTS, Case, Results, Row, Settings, check_settings, existing_rows
+from rows import RESULTS, Case, Results, Row, Settings, check_settings, existing_rows, smallest_first
 
 INSTALL = "install it with: pip install -e '.[examples]'"
 
@@ -33,23 +33,16 @@ def completed_rows(
     if not options.report:
         file.parent.mkdir(parents=True, exist_ok=True)
         check_settings(file, settings)
-        run_all(work, cases, settings, file, options.jobs, source)
-    return existing_rows(file)
+        wanted = {key for case in cases for key in keys(case, settings)}
+        run_all(work, [(case, settings, file, source) for case in cases], wanted, Results(file), options.jobs)
+    return sorted(existing_rows(file), key=smallest_first)
 
 
 def run_all(
-    work: Callable[[Case, Settings, Path, Any], None],
-    cases: list[Case],
-    settings: Settings,
-    file: Path,
-    jobs: int,
-    source: Any = None,
+    work: Callable[..., None], tasks: list[tuple[Any, ...]], wanted: set[Any], results: Results, jobs: int
 ) -> None:
-    """`work` on every case, in `jobs` processes of one thread each, with a bar that counts the rows in the file."""
+    """`work` on every task, in `jobs` processes of one thread each, with a bar that counts the wanted rows."""
     from tqdm import tqdm
-
-    results = Results(file)
-    wanted = {key for case in cases for key in keys(case, settings)}
 
     def n_done() -> int:
         return len(wanted & {row.key for row in results.rows()})
@@ -57,10 +50,10 @@ def run_all(
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = "1"  # read by the new processes; one order of summation, one core each
     context = multiprocessing.get_context("spawn")
-    with tqdm(total=len(wanted), initial=n_done(), unit="row", desc=file.stem, disable=None) as bar:
+    with tqdm(total=len(wanted), initial=n_done(), unit="row", desc=results.file.stem, disable=None) as bar:
         pool = ProcessPoolExecutor(jobs, context, initializer=_die_when_interrupted)
         try:
-            pending: set[Future[None]] = {pool.submit(work, case, settings, file, source) for case in cases}
+            pending: set[Future[None]] = {pool.submit(work, *task) for task in tasks}
             while pending:
                 finished, pending = wait(pending, timeout=1, return_when=FIRST_COMPLETED)
                 for future in finished:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,10 @@ STYLES = {  # method: colour, marker, line
     "ec-fisher-iterative": ("#d55e00", "D", "--"),
     "ec-iterative+guarded": ("#009e73", "v", "-"),
     "ec-iterative+joint": ("#56b4e9", "^", "-"),
+    "obd-fisher": ("#cc79a7", "v", ":"),
+    "ec-cross_entropy": ("#e69f00", "^", "--"),
+    "ec-fisher-iterative+none": ("#d55e00", "D", ":"),
+    "ec-cross_entropy-iterative+row": ("#0072b2", "^", "--"),
     "ec-iterative+row": ("#0072b2", "o", "-"),
     "ec-fisher-iterative+row": ("#0072b2", "D", "--"),
 }
@@ -66,27 +70,36 @@ def ratio_figure(
     axes = figure.subplots(n_rows, n_columns, sharex=True, sharey="row", squeeze=False)
     for panels, row_of_axes in zip(grid, axes):
         for (title, chosen), ax in zip(panels, row_of_axes):
-            ax.set_xscale("function", functions=(_decades, lambda u: 1 - 10.0**-u))
-            ax.set_yscale("log")
+            ratio_axis(ax, [row.sparsity for row in rows])
             here = [row for row in rows if chosen(row)]
             dense = [row.test_loss for row in here if row.method == "dense"]
             if dense:
                 ax.axhline(statistics.median(dense), color="#999999", linewidth=3, alpha=0.5, zorder=0, label="dense")
             for method in methods:
-                _line(ax, [row for row in here if row.method == method], method)
-            shown = [s for s in TICKS if any(row.sparsity == s for row in rows)]
-            ax.set_xticks(shown, [f"{s:g}" for s in shown], minor=False)
-            ax.set_xticks([], minor=True)
-            ax.grid(True, which="major", alpha=0.3)
+                values: dict[float, list[float]] = {}
+                for row in here:
+                    if row.method == method:
+                        values.setdefault(row.sparsity, []).append(row.test_loss)
+                line(ax, values, method, STYLES[method])
             ax.set_title(title, fontsize=10)
         row_of_axes[0].set_ylabel(loss_name)
     for ax in axes[-1]:
         ax.set_xlabel("pruning ratio")
     for row_of_axes in axes:
-        _label_lines(row_of_axes[-1])
+        label_lines(row_of_axes[-1])
     handles, labels = axes[0, -1].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=6, fontsize=9, frameon=False)
     return figure
+
+
+def ratio_axis(ax: Any, sparsities: Collection[float]) -> None:
+    """The pruning ratio in log(1 − ratio) against a logarithm, ticks where there are rows."""
+    ax.set_xscale("function", functions=(_decades, lambda u: 1 - 10.0**-u))
+    ax.set_yscale("log")
+    shown = [s for s in TICKS if s in sparsities]
+    ax.set_xticks(shown, [f"{s:g}" for s in shown], minor=False)
+    ax.set_xticks([], minor=True)
+    ax.grid(True, which="major", alpha=0.3)
 
 
 def _decades(sparsity: Any) -> Any:
@@ -94,33 +107,32 @@ def _decades(sparsity: Any) -> Any:
     return -np.log10(np.maximum(1 - np.asarray(sparsity, float), 1e-9))
 
 
-def _line(ax: Any, rows: list[Row], method: str) -> None:
-    by_sparsity: dict[float, list[float]] = {}
-    for row in rows:
-        by_sparsity.setdefault(row.sparsity, []).append(row.test_loss)
-    if not by_sparsity:
+def line(ax: Any, values: Mapping[float, Sequence[float]], label: str, style: tuple[str, str, str]) -> None:
+    """Medians of the values at each ratio, in a band of their range."""
+    if not values:
         return
-    x = sorted(by_sparsity)
-    color, marker, line = STYLES[method]
-    middle = [statistics.median(by_sparsity[s]) for s in x]
-    ax.plot(x, middle, color=color, marker=marker, linestyle=line, markersize=4, linewidth=1.4, label=method)
-    ax.fill_between(x, [min(by_sparsity[s]) for s in x], [max(by_sparsity[s]) for s in x], color=color, alpha=0.1)
+    x = sorted(values)
+    color, marker, dashes = style
+    middle = [statistics.median(values[s]) for s in x]
+    ax.plot(x, middle, color=color, marker=marker, linestyle=dashes, markersize=4, linewidth=1.4, label=label)
+    ax.fill_between(x, [min(values[s]) for s in x], [max(values[s]) for s in x], color=color, alpha=0.1)
 
 
-def _label_lines(ax: Any) -> None:
-    """Each line's name at its right end, in its colour, moved no further than room for the others asks for."""
+def label_lines(ax: Any) -> None:
+    """Each line's name beside its right end, in its colour, moved no further than room for the others asks for."""
     from scipy.optimize import isotonic_regression
 
     lines = ax.get_lines()
-    low, high = np.log(ax.get_ylim())
-    ends = np.array([(np.log(line.get_ydata()[-1]) - low) / (high - low) for line in lines])
-    order, room = np.argsort(ends, kind="stable"), LABEL_HEIGHT * np.arange(len(lines))
-    places = np.minimum(isotonic_regression(ends[order] - room).x, 1 - room[-1]) + room
+    ax.get_xlim(), ax.get_ylim()  # from here on they stay as they are
+    to_axes = ax.transAxes.inverted()
+    ends = np.array([to_axes.transform(line.get_transform().transform(line.get_xydata()[-1])) for line in lines])
+    order, room = np.argsort(ends[:, 1], kind="stable"), LABEL_HEIGHT * np.arange(len(lines))
+    places = np.minimum(isotonic_regression(ends[order, 1] - room).x, 1 - room[-1]) + room
     for k, place in zip(order, places):
         color = lines[k].get_color()
         ax.annotate(
             lines[k].get_label(),
-            xy=(1, ends[k]),
+            xy=ends[k],
             xytext=(1.06, place),
             xycoords="axes fraction",
             textcoords="axes fraction",

@@ -7,11 +7,11 @@ import io
 import json
 import os
 import platform
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, astuple, dataclass, fields
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 
@@ -44,9 +44,6 @@ class Row:
     def key(self) -> tuple[Any, ...]:
         """What identifies the row: everything but what was measured."""
         return astuple(self)[:7]
-
-
-COLUMNS = tuple(f.name for f in fields(Row))
 
 
 @dataclass(frozen=True)
@@ -84,27 +81,37 @@ class Settings:
     sparsities: tuple[float, ...]
 
 
+READ: dict[Any, Callable[[str], Any]] = {
+    str: str,
+    int: int,
+    float: float,
+    float | None: lambda text: float(text) if text else None,
+}
+
+
 class Results:
     """Rows in a CSV file that survives interruption: each `append` is written at once, under a lock."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, kind: type = Row) -> None:
         """Open `file`, or make it; a last line that was cut short is dropped, so that it is computed again.
 
+        `kind` is a dataclass as `Row`, whose `key` are its first columns, and what was measured the others.
         Raises ValueError where the file holds something else, OSError where it cannot be written.
         """
-        self.file = file
+        self.file, self._kind = file, kind
+        self._columns = {name: READ[type_] for name, type_ in get_type_hints(kind).items()}
         file.parent.mkdir(parents=True, exist_ok=True)
         with self._locked() as (stream, text):
             if not text:
-                stream.write(_csv_lines([COLUMNS]))
+                stream.write(_csv_lines([list(self._columns)]))
         self.rows()
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[Any]:
         """All rows that are whole; raises ValueError that names the line that is not a row."""
         text = self.file.read_text(encoding="utf-8")
         return self._parsed(text[: text.rfind("\n") + 1])
 
-    def append(self, rows: Iterable[Row]) -> None:
+    def append(self, rows: Iterable[Any]) -> None:
         """Write these rows in one piece, to 6 digits, but for those that another process has written before."""
         with self._locked() as (stream, text):
             done = {row.key for row in self._parsed(text)}
@@ -125,22 +132,20 @@ class Results:
                 stream.truncate(len(whole))
             yield stream, whole.decode()
 
-    def _parsed(self, text: str) -> list[Row]:
+    def _parsed(self, text: str) -> list[Any]:
         lines = list(csv.reader(io.StringIO(text)))
-        if not lines or tuple(lines[0]) != COLUMNS:
+        if not lines or lines[0] != list(self._columns):
             got = ",".join(lines[0]) if lines else "nothing"
-            raise ValueError(f"{self.file}: expected the columns {','.join(COLUMNS)}, got {got}")
+            raise ValueError(f"{self.file}: expected the columns {','.join(self._columns)}, got {got}")
         return [self._row(number, line) for number, line in enumerate(lines[1:], start=2)]
 
-    def _row(self, number: int, line: list[str]) -> Row:
+    def _row(self, number: int, line: list[str]) -> Any:
         try:
-            architecture, activation, seed, noise, method, sparsity, stage, loss, hits = line
-            accuracy = float(hits) if hits else None
-            return Row(
-                architecture, activation, int(seed), float(noise), method, float(sparsity), stage, float(loss), accuracy
-            )
+            if len(line) != len(self._columns):
+                raise ValueError(f"got {len(line)} of {len(self._columns)} values")
+            return self._kind(*(read(value) for read, value in zip(self._columns.values(), line)))
         except ValueError as error:
-            raise ValueError(f"{self.file}, line {number}: expected {','.join(COLUMNS)} ({error})") from None
+            raise ValueError(f"{self.file}, line {number}: expected {','.join(self._columns)} ({error})") from None
 
 
 def _csv_lines(lines: Iterable[Sequence[str]]) -> bytes:
@@ -149,12 +154,12 @@ def _csv_lines(lines: Iterable[Sequence[str]]) -> bytes:
     return stream.getvalue().encode()
 
 
-def _formatted(row: Row) -> list[str]:
-    accuracy = "" if row.test_accuracy is None else f"{row.test_accuracy:.6g}"
-    return [*(str(value) for value in row.key), f"{row.test_loss:.6g}", accuracy]
+def _formatted(row: Any) -> list[str]:
+    measured = astuple(row)[len(row.key) :]
+    return [*map(str, row.key), *("" if value is None else f"{value:.6g}" for value in measured)]
 
 
-def check_settings(file: Path, settings: Settings) -> None:
+def check_settings(file: Path, settings: Any, kind: type = Row) -> None:
     """Write the settings next to the rows, and what they are made with; where rows of others are there: ValueError.
 
     Methods and sparsities may be others than before, for each row names its own; the present ones are written.
@@ -169,7 +174,7 @@ def check_settings(file: Path, settings: Settings) -> None:
                 f"{file}: its rows were made with other settings ({', '.join(differing)}, see "
                 f"{file.with_suffix('.json').name}); move both files away, or give another folder with --out"
             )
-    elif len(Results(file).rows()) > 0:
+    elif len(Results(file, kind).rows()) > 0:
         raise ValueError(f"{file}: expected {file.stem}.json with the settings of its rows beside it; move it away")
     made = [*made_before, *({made_with()} - set(made_before))]
     save_json(file.with_suffix(".json"), {**wanted, "made_with": made})
@@ -205,14 +210,15 @@ def _beside(file: Path) -> dict[str, Any]:
         raise ValueError(f"{beside}: expected JSON ({error})") from None
 
 
-def existing_rows(file: Path) -> list[Row]:
-    """The rows to draw, the smallest network first; raises ValueError where there are none."""
-    rows = Results(file).rows() if file.exists() else []
+def existing_rows(file: Path, kind: type = Row) -> list[Any]:
+    """The rows to draw; raises ValueError where there are none."""
+    rows = Results(file, kind).rows() if file.exists() else []
     if not rows:
         raise ValueError(f"{file}: no rows yet; run this without --report first")
+    return rows
 
-    def network(row: Row) -> tuple[Any, ...]:
-        widths = Case(row.architecture, row.activation, row.seed).sizes
-        return len(widths), widths, row.activation, row.noise
 
-    return sorted(rows, key=network)  # processes append in any order
+def smallest_first(row: Row) -> tuple[Any, ...]:
+    """What sorts rows by their networks, for processes append in any order."""
+    widths = Case(row.architecture, row.activation, row.seed).sizes
+    return len(widths), widths, row.activation, row.noise

@@ -29,7 +29,7 @@ def report(rows: list[Row], settings: Settings, sparsities: Sequence[float], mad
     loss = median_over_seeds(rows)
     hits = median_over_seeds(rows, "test_accuracy")
     table = {**asdict(settings), "made with": "; ".join(made_with)}
-    parts = ["| setting | value |\n|---|---|\n" + "\n".join(f"| {k} | {_cell(v)} |" for k, v in table.items())]
+    parts = ["| setting | value |\n|---|---|\n" + "\n".join(f"| {k} | {cell(v)} |" for k, v in table.items())]
     for network in dict.fromkeys((row.architecture, row.activation, row.noise) for row in rows):
         seeds = sorted({row.seed for row in rows if (row.architecture, row.activation, row.noise) == network})
         title = f"{network[0]}, {network[1]}" + (f", noise {network[2]:g}" if network[2] else "")
@@ -49,17 +49,18 @@ def _table(
 ) -> str:
     """Each cell is `after pruning → after fine-tuning`; a cell without rows stays empty."""
 
-    def cell(method: str, sparsity: float) -> str:
+    def losses(method: str, sparsity: float) -> str:
         found = [values.get((*network, method, sparsity, stage)) for stage in STAGES]
         return " → ".join(number(v) for v in found if v is not None)
 
     lines = ["| method | " + " | ".join(f"{s:g}" for s in sparsities) + " |", "|---" * (1 + len(sparsities)) + "|"]
-    lines.append(f"| dense | {cell('dense', 0.0)} |" + " |" * (len(sparsities) - 1))
-    lines += [f"| {m} | " + " | ".join(cell(m, s) for s in sparsities) + " |" for m in methods]
+    lines.append(f"| dense | {losses('dense', 0.0)} |" + " |" * (len(sparsities) - 1))
+    lines += [f"| {m} | " + " | ".join(losses(m, s) for s in sparsities) + " |" for m in methods]
     return "\n".join(lines)
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
+    """A setting as a table shows it."""
     return ", ".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
 
 

@@ -41,6 +41,7 @@ TINY = replace(
     methods=("magnitude", "ec", "ec-fisher-iterative"),
     sparsities=(0.5, 0.9),
 )
+HEADER = "architecture,activation,seed,noise,method,sparsity,stage,test_loss,test_accuracy"
 ROW = Row("2-3-1", "tanh", 0, 0.005, "ec", 0.5, "pruned", 1.25e-3, None)
 
 
@@ -134,8 +135,7 @@ def test_rows_come_back_as_they_were_written(tmp_path: Path) -> None:
     other = replace(ROW, stage="fine-tuned", test_loss=1 / 3, test_accuracy=0.9876)
     results.append([ROW, other])
     assert Results(tmp_path / "rows.csv").rows() == [ROW, replace(other, test_loss=0.333333)]
-    header = "architecture,activation,seed,noise,method,sparsity,stage,test_loss,test_accuracy"
-    assert results.file.read_text().splitlines()[0] == header
+    assert results.file.read_text().splitlines()[0] == HEADER
 
 
 @pytest.mark.parametrize("cut", range(1, 100, 3))
@@ -162,8 +162,8 @@ def test_half_written_header_is_written_anew(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("a,b\n1,2\n", "expected the columns architecture,.*got a,b"),
-        (",".join(rows_in_files.COLUMNS) + "\n2-3-1,tanh,0,x,ec,0.5,pruned,1,\n", "line 2: expected .*'x'"),
-        (",".join(rows_in_files.COLUMNS) + "\n2-3-1,tanh\n", "line 2: expected .*not enough values"),
+        (HEADER + "\n2-3-1,tanh,0,x,ec,0.5,pruned,1,\n", "line 2: expected .*'x'"),
+        (HEADER + "\n2-3-1,tanh\n", "line 2: expected .*got 2 of 9 values"),
     ],
 )
 def test_file_of_something_else_is_named_and_left_alone(tmp_path: Path, text: str, message: str) -> None:
@@ -415,9 +415,9 @@ def test_script_runs_and_continues_and_draws(
     assert (tmp_path / "quick" / "mnist.csv").read_text() == rows
 
 
-def in_this_process(work: Any, cases: list[Any], settings: Any, file: Path, jobs: int, source: Any = None) -> None:
-    for case in cases:
-        work(case, settings, file, source)
+def in_this_process(work: Any, tasks: list[Any], wanted: set[Any], results: Any, jobs: int) -> None:
+    for task in tasks:
+        work(*task)
 
 
 def test_equation_script_runs_and_draws(
@@ -463,7 +463,8 @@ def test_script_runs_in_processes_of_its_own(tmp_path: Path) -> None:
     pytest.importorskip("tqdm", reason="progress bars need the extra `examples`")
     settings = replace(TINY, methods=("ec",), sparsities=(0.5,))
     cases = [CASE, replace(CASE, seed=4)]
-    command.run_all(mnist.work, cases, settings, tmp_path / "two.csv", 2)
+    tasks = [(case, settings, tmp_path / "two.csv", None) for case in cases]
+    command.run_all(mnist.work, tasks, set(), Results(tmp_path / "two.csv"), 2)
     for case in cases:
         mnist.work(case, settings, tmp_path / "none.csv", None)
     two, none = (Results(tmp_path / name).rows() for name in ("two.csv", "none.csv"))
@@ -479,11 +480,13 @@ def test_committed_rows_are_made_again(tmp_path: Path) -> None:
     """
     pytest.importorskip("tqdm", reason="progress bars need the extra `examples`")
     settings = replace(pde.FULL, methods=("magnitude", "ec", "ec-iterative"), sparsities=(0.5,))
-    command.run_all(pde.work, [Case("2-20-20-1", "tanh", 0, 0.005)], settings, tmp_path / "again.csv", 1)
+    case = Case("2-20-20-1", "tanh", 0, 0.005)
+    again = tmp_path / "again.csv"
+    command.run_all(pde.work, [(case, settings, again, None)], set(), Results(again), 1)
     file = rows_in_files.RESULTS / "diffusion_sorption.csv"
     committed = {row.key: row.test_loss for row in Results(file).rows()}
     same_machine = rows_in_files.environments(file) == [rows_in_files.made_with()]
-    rows = Results(tmp_path / "again.csv").rows()
+    rows = Results(again).rows()
     assert len(rows) == 8
     for row in rows:
         expected = committed[row.key]
@@ -661,7 +664,7 @@ def test_report_without_rows_says_so(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("script", ["mnist.py", "diffusion_sorption.py", "compensations.py"])
+@pytest.mark.parametrize("script", ["mnist.py", "diffusion_sorption.py", "compensations.py", "mlpnet.py"])
 def test_script_has_help(script: str) -> None:
     command = [sys.executable, str(EXAMPLES / script), "--help"]
     text = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True).stdout
@@ -679,7 +682,8 @@ def test_full_runs_cover_what_the_figures_need() -> None:
     assert {c.seed for c in equation} == {0, 1, 2}
     assert {c.seed for c in mnist.cases(False, 784, [7]) + pde.cases(True, [7])} == {7}
     drawn = (mnist.FULL, pde.FULL, compensations.MNIST, compensations.EQUATION)
-    assert {method for settings in drawn for method in settings.methods} == set(figures.STYLES)
+    ways = {way.method for way in importlib.import_module("mlpnet").WAYS}
+    assert {method for settings in drawn for method in settings.methods} | ways == set(figures.STYLES)
     assert min(mnist.FULL.sparsities) == 0.1 and max(mnist.FULL.sparsities) == 0.98
 
 

@@ -1,0 +1,124 @@
+"""The published network's experiment: what a way may look at, what it is compared with, rows that come again."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ecprune_np as ec
+from ecprune_np.data import Dataset
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+sys.path.insert(0, str(EXAMPLES))
+command = importlib.import_module("command")
+mlpnet = importlib.import_module("mlpnet")
+mnist = importlib.import_module("mnist")
+rows_in_files = importlib.import_module("rows")
+
+Way = mlpnet.Way
+TINY = replace(mlpnet.QUICK, n_samples=100, n_train=400, n_test=200, epochs=2, last_epochs=2, sparsities=(0.8,))
+BESIDE = Path(__file__).parents[2] / "shared" / "data" / "mlpnet" / "mlpnet.npz"
+CHECKPOINT = os.environ.get("ECPRUNE_MLPNET") or (str(BESIDE) if BESIDE.exists() else None)
+
+
+@pytest.fixture(scope="module")
+def network_and_data() -> tuple[ec.MLP, Dataset]:
+    return mlpnet.load(None, None, TINY)
+
+
+def parameters(pruned: ec.Pruned) -> list[Any]:
+    return [*pruned.mlp.weights, *pruned.mlp.biases]
+
+
+@pytest.mark.parametrize("way", mlpnet.WAYS, ids=lambda way: f"{way.method}, {way.group}")
+def test_a_way_depends_on_labels_where_it_says_so_and_only_there(
+    network_and_data: tuple[ec.MLP, Dataset], way: Any
+) -> None:
+    mlp, data = network_and_data
+    other = replace(data, y_train=data.y_train[::-1].copy())
+    one, two = (mlpnet.prune(mlp, d, way, 0.8, 0, TINY) for d in (data, other))
+    assert one.sparsity == pytest.approx(0.8, abs=0.5 / mlp.n_weights)
+    assert all(np.array_equal(a, b) for a, b in zip(parameters(one), parameters(two))) is not way.labels
+
+
+@pytest.mark.parametrize("labels", [False, True])
+def test_training_goes_on_after_the_last_bite_and_keeps_what_is_gone(
+    network_and_data: tuple[ec.MLP, Dataset], labels: bool
+) -> None:
+    mlp, data = network_and_data
+    way = Way("ec-fisher-iterative+none", labels, training=True)
+    short, long = (mlpnet.prune(mlp, data, way, 0.8, 0, replace(TINY, last_epochs=n)) for n in (0, 20))
+    y = data.y_train if labels else mlp(data.x_train).argmax(axis=1)
+    before, after = (ec.mean_loss(p.mlp, data.x_train, y, "cross_entropy") for p in (short, long))
+    assert after < before, f"{before} → {after}"
+    for a, b in zip(short.masks, long.masks):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_seeds_draw_the_samples(network_and_data: tuple[ec.MLP, Dataset]) -> None:
+    mlp, data = network_and_data
+    first, again, other = (mlpnet.prune(mlp, data, Way("ec"), 0.8, seed, TINY) for seed in (0, 0, 1))
+    assert all(np.array_equal(a, b) for a, b in zip(parameters(first), parameters(again)))
+    assert any((a != b).any() for a, b in zip(parameters(first), parameters(other)))
+
+
+def test_every_ranking_with_every_compensation_is_another_way() -> None:
+    ways = [mlpnet.crossed(r, c) for r in mlpnet.RANKINGS for c in mlpnet.COMPENSATIONS]
+    assert len(set(ways)) == len(mlpnet.RANKINGS) * len(mlpnet.COMPENSATIONS)
+    assert mlpnet.crossed("ec-fisher", "shift") == Way("ec-fisher-iterative")
+    assert mlpnet.crossed("wanda", "row") == Way("wanda-fisher-iterative+row")
+    keys = mlpnet.wanted_keys(mlpnet.FULL, mlpnet.SEEDS)
+    assert len(set(keys)) == len(keys)
+
+
+def test_script_runs_and_continues_and_draws(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib", reason="figures need the extra `examples`")
+    pytest.importorskip("tqdm", reason="progress bars need the extra `examples`")
+    monkeypatch.setattr(mlpnet, "QUICK", replace(TINY, crossed_at=()))
+    monkeypatch.setattr(command, "run_all", lambda work, tasks, *_: [work(*task) for task in tasks])
+    options = ["--quick", "--out", str(tmp_path)]
+    assert mlpnet.main(options) == 0
+    first = capsys.readouterr().out
+    assert all(f"### {group.capitalize()}" in first for group in mlpnet.GROUPS)
+    assert "as reported" not in first, "published values stand beside another network"
+    rows = (tmp_path / "quick" / "mlpnet.csv").read_text()
+    assert len(rows.splitlines()) == 1 + len(mlpnet.WAYS)
+    assert {file.name for file in (tmp_path / "quick").iterdir()} == {
+        f"mlpnet.{kind}" for kind in ("csv", "json", "md", "png", "svg")
+    }
+    assert mlpnet.main(options) == 0
+    assert (tmp_path / "quick" / "mlpnet.csv").read_text() == rows
+    assert capsys.readouterr().out == first
+
+
+def test_without_the_network_one_line_says_where_it_is_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("tqdm", reason="progress bars need the extra `examples`")
+    monkeypatch.delenv("ECPRUNE_MLPNET", raising=False)
+    options = ["--out", str(tmp_path), "--no-figures"]
+    assert mlpnet.main(options) == 1
+    assert capsys.readouterr().err.startswith("mlpnet: --checkpoint (or ECPRUNE_MLPNET): expected a file")
+    ec.MLP.initialize([4, 3], seed=0).save(tmp_path / "other.npz")
+    assert mlpnet.main([*options, "--checkpoint", str(tmp_path / "other.npz")]) == 1
+    assert "expected a network 784-40-20-10, got 4-3" in capsys.readouterr().err
+    assert not (tmp_path / "mlpnet.csv").exists()
+
+
+def test_tables_hold_medians_and_the_best_in_bold() -> None:
+    rows = [
+        mlpnet.Row(method, "no", "no", 0.9, seed, accuracy + seed / 100, 1.0)
+        for method, accuracy in (("magnitude", 0.8), ("ec", 0.9))
+        for seed in (0, 1, 2)
+    ]
+    text = mlpnet.report(rows, replace(TINY, sparsities=(0.9,)), ["NumPy"])
+    assert "| magnitude | 81.00 | 1.0 |" in text and "| ec | **91.00** | 1.0 |" in text
