@@ -28,6 +28,7 @@ def completed_rows(
     cases: list[Case],
     settings: Settings,
     source: Any = None,
+    keys: Callable[[Case, Settings], list[tuple[Any, ...]]] = keys,
 ) -> list[Row]:
     """All rows of a file, after those that the cases lack in it have been computed; with --report none are."""
     if not options.report:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from typing import Any
 
 import numpy as np
@@ -45,10 +45,34 @@ def fine_tune(pruned: ec.Pruned, case: Case, data: Dataset, settings: Settings) 
     )
 
 
-def pruner(method: str, mlp: ec.MLP, case: Case, data: Dataset, settings: Settings) -> Callable[[float], ec.Pruned]:
-    """What takes a sparsity to the network that the method prunes; one-shot methods score the weights once."""
+def pruner(method: str, mlp: ec.MLP, case: Case, data: Dataset, settings: Settings) -> Callable[..., ec.Pruned]:
+    """What takes a sparsity to the network of a method; one-shot methods score the weights once."""
+    if method == "dense":
+        return lambda _: unpruned(mlp)
+    if method == "small-dense":
+        return lambda sparsity: unpruned(train(as_small_as(case, sparsity), data, settings))
     x, y = data.x_train[: settings.n_scored], data.y_train[: settings.n_scored]
     return pruner_of(method, mlp, Data(ec.Batch(x, y=y), settings.loss, case.seed), steps=settings.steps)
+
+
+def unpruned(mlp: ec.MLP) -> ec.Pruned:
+    """A network of which nothing is gone."""
+    return ec.prune(mlp, ec.criteria.magnitude(mlp), 0.0)
+
+
+def as_small_as(case: Case, sparsity: float) -> Case:
+    """The dense network with as many parameters as are left of another one that is pruned, or as nearly as may be.
+
+    All hidden layers shrink by one factor; what is left of the larger network are its biases too.
+    """
+    widths = np.array(case.sizes)
+    factors = np.linspace(0, 1, 4001)[:, np.newaxis]
+    hidden = np.maximum(np.round(factors * widths[1:-1]), 1)
+    shrunk = np.column_stack([np.full_like(factors, widths[0]), hidden, np.full_like(factors, widths[-1])])
+    left = (1 - sparsity) * (widths[:-1] * widths[1:]).sum() + widths[1:].sum()
+    parameters = (shrunk[:, :-1] * shrunk[:, 1:] + shrunk[:, 1:]).sum(axis=1)
+    nearest = shrunk[np.abs(parameters - left).argmin()]
+    return replace(case, architecture="-".join(f"{n:.0f}" for n in nearest))
 
 
 def run_case(case: Case, data: Dataset, settings: Settings, results: Results) -> None:
@@ -61,9 +85,8 @@ def run_case(case: Case, data: Dataset, settings: Settings, results: Results) ->
     if not missing:
         return
     mlp = train(case, data, settings)
-    unpruned = ec.prune(mlp, ec.criteria.magnitude(mlp), 0.0)
     for method in dict.fromkeys(key[4] for key in missing):
-        prune = (lambda _: unpruned) if method == "dense" else pruner(method, mlp, case, data, settings)
+        prune = pruner(method, mlp, case, data, settings)
         for sparsity in dict.fromkeys(key[5] for key in missing if key[4] == method):
             wanted = [key for key in missing if key[4:6] == (method, sparsity)]
             pruned = prune(sparsity)

@@ -28,6 +28,9 @@ STYLES = {  # method: colour, marker, line
     "ec-fisher-iterative": ("#d55e00", "D", "--"),
     "ec-iterative+guarded": ("#009e73", "v", "-"),
     "ec-iterative+joint": ("#56b4e9", "^", "-"),
+    "small-dense": ("#117733", "*", "-"),
+    "magnitude-gradual": ("#000000", "v", ":"),
+    "ec-gradual": ("#d55e00", "v", ":"),
     "obd-fisher": ("#cc79a7", "v", ":"),
     "ec-cross_entropy": ("#e69f00", "^", "--"),
     "ec-fisher-iterative+none": ("#d55e00", "D", ":"),
@@ -59,8 +62,8 @@ def ratio_figure(
 ) -> Any:
     """Test loss against the pruning ratio, in rows and columns of panels under a sentence that says what to see.
 
-    Lines are medians over the seeds, bands their range, the grey line is the dense network.  Panels of a row have one
-    scale; the lines of its last one are labelled.
+    Lines are medians over the seeds, bands their range, grey lines are networks of which nothing is removed.
+    Panels of a row have one scale; the lines of its last one are labelled.
     """
     from matplotlib.figure import Figure
 
@@ -72,9 +75,11 @@ def ratio_figure(
         for (title, chosen), ax in zip(panels, row_of_axes):
             ratio_axis(ax, [row.sparsity for row in rows])
             here = [row for row in rows if chosen(row)]
-            dense = [row.test_loss for row in here if row.method == "dense"]
-            if dense:
-                ax.axhline(statistics.median(dense), color="#999999", linewidth=3, alpha=0.5, zorder=0, label="dense")
+            for name, dashes in (("dense", "-"), ("dense-restarted", ":")):
+                whole = [row.test_loss for row in here if row.method == name]
+                if whole:
+                    level = {"color": "#999999", "linestyle": dashes, "linewidth": 3, "alpha": 0.5, "zorder": 0}
+                    ax.axhline(statistics.median(whole), label=name, **level)
             for method in methods:
                 values: dict[float, list[float]] = {}
                 for row in here:

@@ -17,7 +17,7 @@ import statistics
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, astuple, dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -218,8 +218,7 @@ def medians(rows: Iterable[Row]) -> dict[tuple[Way, float], float]:
 def report(rows: list[Row], settings: Settings, made_with: Sequence[str]) -> str:
     """Markdown: the settings, a table a group, and for some sparsities every ranking with every compensation."""
     found = medians(rows)
-    table = {**asdict(settings), "made with": "; ".join(made_with)}
-    parts = ["| setting | value |\n|---|---|\n" + "\n".join(f"| {k} | {tables.cell(v)} |" for k, v in table.items())]
+    parts = [tables.settings_table(settings, made_with)]
     for group in GROUPS:
         lines = {way.method: [found.get((way, s)) for s in settings.sparsities] for way in WAYS if way.group == group}
         reported = published(group) if settings.network == FULL.network else {}

@@ -24,16 +24,23 @@ def median_over_seeds(rows: Iterable[Row], column: str = "test_loss") -> dict[tu
     return {key: statistics.median(values) for key, values in groups.items()}
 
 
+def settings_table(settings: Any, made_with: Sequence[str]) -> str:
+    """Markdown: what decides the numbers, a line each."""
+    table = {**asdict(settings), "made with": "; ".join(made_with)}
+    return "| setting | value |\n|---|---|\n" + "\n".join(
+        f"| {name} | {_cell(value)} |" for name, value in table.items()
+    )
+
+
 def report(rows: list[Row], settings: Settings, sparsities: Sequence[float], made_with: Sequence[str] = ()) -> str:
     """Markdown: the settings, and for each network the medians over the seeds, a line a method."""
     loss = median_over_seeds(rows)
     hits = median_over_seeds(rows, "test_accuracy")
-    table = {**asdict(settings), "made with": "; ".join(made_with)}
-    parts = ["| setting | value |\n|---|---|\n" + "\n".join(f"| {k} | {cell(v)} |" for k, v in table.items())]
+    parts = [settings_table(settings, made_with)]
     for network in dict.fromkeys((row.architecture, row.activation, row.noise) for row in rows):
         seeds = sorted({row.seed for row in rows if (row.architecture, row.activation, row.noise) == network})
         title = f"{network[0]}, {network[1]}" + (f", noise {network[2]:g}" if network[2] else "")
-        for measured, values, number in (("test loss", loss, _short), ("test accuracy", hits, _percent)):
+        for measured, values, number in (("test loss", loss, short), ("test accuracy", hits, _percent)):
             if any(key[:3] == network for key in values):
                 parts.append(f"### {title}: {measured}, median of seeds {', '.join(map(str, seeds))}")
                 parts.append(_table(values, network, settings.methods, sparsities, number))
@@ -59,12 +66,12 @@ def _table(
     return "\n".join(lines)
 
 
-def cell(value: Any) -> str:
-    """A setting as a table shows it."""
+def _cell(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
 
 
-def _short(loss: float) -> str:
+def short(loss: float) -> str:
+    """A loss to three digits or two."""
     return f"{loss:.3f}" if 0.01 <= loss < 100 else f"{loss:.1e}"
 
 

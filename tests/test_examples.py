@@ -243,7 +243,10 @@ def test_interrupted_run_continues_to_the_same_rows(
     assert calls == 4 + 5, "a finished case was computed again"
 
 
-@pytest.mark.parametrize("method", [m for m in figures.STYLES if m != "nonlinear"])
+TRAINED = ("small-dense", "magnitude-gradual", "ec-gradual")  # not pruned, or not at once
+
+
+@pytest.mark.parametrize("method", [m for m in figures.STYLES if m not in ("nonlinear", *TRAINED)])
 def test_every_method_prunes_as_asked_and_fine_tuning_keeps_the_masks(digits: Dataset, method: str) -> None:
     mlp = experiment.train(CASE, digits, TINY)
     pruned = experiment.pruner(method, mlp, CASE, digits, TINY)(0.7)
@@ -538,7 +541,7 @@ def test_readme_at_the_top_shows_the_medians_too() -> None:
         cells = [cell.strip() for cell in line.split("|")[2:-1]]
         for method, cell in zip(methods, cells, strict=True):
             median = loss.get((*network, method, 0.0 if method == "dense" else sparsity, "pruned"))
-            assert cell == ("" if median is None else tables._short(median)), (line, method)
+            assert cell == ("" if median is None else tables.short(median)), (line, method)
 
 
 def test_script_about_relu_shifts_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -664,7 +667,9 @@ def test_report_without_rows_says_so(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("script", ["mnist.py", "diffusion_sorption.py", "compensations.py", "mlpnet.py"])
+@pytest.mark.parametrize(
+    "script", ["mnist.py", "diffusion_sorption.py", "compensations.py", "mlpnet.py", "train_prune_train.py"]
+)
 def test_script_has_help(script: str) -> None:
     command = [sys.executable, str(EXAMPLES / script), "--help"]
     text = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True).stdout
@@ -682,7 +687,7 @@ def test_full_runs_cover_what_the_figures_need() -> None:
     assert {c.seed for c in equation} == {0, 1, 2}
     assert {c.seed for c in mnist.cases(False, 784, [7]) + pde.cases(True, [7])} == {7}
     drawn = (mnist.FULL, pde.FULL, compensations.MNIST, compensations.EQUATION)
-    ways = {way.method for way in importlib.import_module("mlpnet").WAYS}
+    ways = {way.method for way in importlib.import_module("mlpnet").WAYS} | {*TRAINED}
     assert {method for settings in drawn for method in settings.methods} | ways == set(figures.STYLES)
     assert min(mnist.FULL.sparsities) == 0.1 and max(mnist.FULL.sparsities) == 0.98
 
