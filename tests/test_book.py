@@ -103,6 +103,14 @@ def test_the_table_of_symbols_is_on_every_page_and_letters_say_what_they_mean(fi
     assert "remainder beyond first order" in said["EC-8.5"] and "remainder" not in said["EC-7.4"]  # where ρ is a share
 
 
+def test_every_marked_letter_says_which_it_is_and_nothing_is_empty(files) -> None:
+    for name, page in files.items():
+        marked = re.findall(r"<(mi|mover)([^>]* class=\"symbol\"[^>]*)>", page)
+        assert all('data-letter="' in attributes for _, attributes in marked), name
+        assert not re.search(r"<(p|ul|li|pre|section)>\s*</\1>", page), name
+    assert len(re.findall('class="symbol"', files["03-elimination-and-compensation.html"])) > 100
+
+
 def test_examples_stand_with_their_output(files) -> None:
     page = re.sub(r"<[^>]+>", "", files[chapter("EC-3.4")])
     assert (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 
 import networks
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import ecprune_np as ec
+from ecprune_np.error_analysis._bounded import bounded_forward
 from ecprune_np.oracle import certify
 
 has_longdouble = pytest.mark.skipif(
@@ -188,6 +190,20 @@ def test_kinks_of_exact_numbers_are_decided():
     # two equal units: behind an activation nothing is exact
     undecided = ec.MLP([[[1.0], [1.0]], [[1.0, -1.0]], [[1.0]]], [[0.3, 0.3], [0.0], [0.0]], ["tanh", "relu"])
     assert certify(undecided, [[0.5], [1.0]]).bias_shift_bound[1].max() == 0
+
+
+numbers = st.one_of(st.floats(0.125, 8), st.floats(-8, -0.125))
+
+
+@given(st.lists(st.tuples(numbers, numbers), min_size=1, max_size=4))
+@few
+def test_a_sum_that_cancels_is_computed_as_a_fraction(pairs):
+    """The bias takes all of the sum away but for what rounding leaves, and that is known to its last digit."""
+    a, w = np.array(pairs).T
+    b = -float(a @ w)
+    true = sum((Fraction(p) * Fraction(q) for p, q in pairs), Fraction(b))
+    _, (z,), _ = bounded_forward(ec.MLP([[w]], [[b]]), a[np.newaxis])
+    assert abs(Fraction(z.value.item()) - true) <= Fraction(z.error.item()) <= abs(true) / 2**52, (z, true)
 
 
 def test_a_shift_that_underflow_has_taken_has_no_digit():
