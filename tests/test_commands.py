@@ -18,9 +18,9 @@ import pytest
 from networks import make
 
 import ecprune_np as ec
-from ecprune_np import _text
+from ecprune_np import _outputs, _text
 from ecprune_np.__main__ import main
-from ecprune_np.commands import _compare, _outputs, _prune
+from ecprune_np.commands import _compare, _prune
 from ecprune_np.evaluation import yardstick
 from ecprune_np.interop import from_safetensors
 from ecprune_np.methods import Data, pruner

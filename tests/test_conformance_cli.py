@@ -1,6 +1,5 @@
 """`verify` in a process of its own, and the language-neutral vectors, through the command line."""
 
-import argparse
 import json
 import math
 import os
@@ -15,8 +14,8 @@ from implementations.right import numpy_float32, textbook, without_elu
 from implementations.wrong_passes import next_layer
 
 from ecprune_np import conformance
+from ecprune_np.__main__ import main
 from ecprune_np.conformance._cases import INDEX, SCHEMA, VECTORS
-from ecprune_np.conformance._cli import add_arguments
 from ecprune_np.conformance._kinds import OPTIONS
 from ecprune_np.conformance._worker import READY, CannotImport, check_in_worker, load, serve
 
@@ -27,10 +26,7 @@ SOME = CASES[:3]
 
 def command(*arguments):
     """The exit code of a command line."""
-    parser = argparse.ArgumentParser()
-    add_arguments(parser.add_subparsers(required=True))
-    options = parser.parse_args([str(a) for a in arguments])
-    return options.run(options)
+    return main([str(argument) for argument in arguments])
 
 
 @pytest.fixture

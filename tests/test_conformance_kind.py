@@ -190,7 +190,7 @@ def test_unknown_case_or_group_is_refused(capsys, options, message):
 
 @pytest.mark.parametrize("option", ["--html", "--json"])
 def test_what_cannot_be_written_is_refused_before_the_run(capsys, tmp_path, option):
-    for path, message in ((tmp_path / "no" / "a.x", "there is no folder"), (tmp_path, "cannot be written")):
+    for path, message in ((tmp_path / "no" / "a.x", "cannot be written"), (tmp_path, "which is a folder")):
         assert command("verify", "no_such_module:f", option, path) == 2
         assert message in capsys.readouterr().err
     assert command("vectors", "check", tmp_path, option, tmp_path) == 2

@@ -13,6 +13,7 @@ from typing import Any
 
 from .. import _checks
 from .._files import save_json, save_text
+from .._outputs import check_outputs, progress, write
 from .._text import WIDTH, percent, short, table
 from ..evaluation import yardstick
 from ..methods import COMPENSATIONS, GRAMMAR, RANKINGS, method, pruner
@@ -26,7 +27,6 @@ from ._inputs import (
     listed,
     read_inputs,
 )
-from ._outputs import check_outputs, progress, write
 from ._page import Point, Report, page
 from ._prune import STEPS, check_targets, point, usual_method
 

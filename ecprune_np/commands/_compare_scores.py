@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, get_args
 
 from .._files import load_arrays
+from .._outputs import check_outputs, progress
 from .._types import Array, MetricName
 from ..batch import Batch
 from ..conformance._cli import add_outputs, finish
 from ..conformance._compare import compared
 from ..losses import LOSSES
 from ._inputs import add_files, all_samples, read_data, read_network
-from ._outputs import check_outputs, progress
 
 NAMES = re.compile(r"(importance|bias_shift)_(\d+)")
 

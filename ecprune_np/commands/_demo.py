@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import _checks, oracle
+from .._outputs import check_outputs, check_suffix, epoch_progress, progress, write
 from .._types import Array
 from ..activations import ACTIVATIONS
 from ..data import Dataset, load_digits
@@ -22,7 +23,6 @@ from ..streaming.collect import collect_moments
 from ..training import train
 from ._compare import add_choices, checked_names, choices, files, finish
 from ._inputs import PARTS, add_seed, inputs_of
-from ._outputs import check_outputs, check_suffix, epoch_progress, progress, write
 
 N_CHECKED = 32  # samples of the batch on which the oracles run
 EPOCHS = 20

@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import _checks
 from .._files import save_json, save_text
+from .._outputs import check_outputs, check_suffix, counted, show, write
 from .._types import LossName, Scope
 from ..evaluation import Performance, yardstick
 from ..fine_tuning import training
@@ -20,7 +21,6 @@ from ..pruning import Pruned
 from ..pruning.summary import Summary, performances
 from ..scores import elimination_compensation
 from ._inputs import Inputs, add_inputs, check_change, check_gone, check_targets_for, read_inputs, told
-from ._outputs import check_outputs, check_suffix, counted, show, write
 from ._page import Point, Report, page
 from ._score import add_metric
 

@@ -12,6 +12,7 @@ from typing import Any, get_args
 import numpy as np
 
 from .._files import naming, save_json
+from .._outputs import check_outputs, check_suffix, write
 from .._text import WIDTH, percent, short, table
 from .._types import Array, Masks, MetricName
 from ..batch import Batch
@@ -27,7 +28,6 @@ from ..streaming.batches import batches_of
 from ..streaming.collect import collect_moments
 from ..streaming.rows import samples_at_a_time
 from ._inputs import Inputs, add_inputs, add_sparsities, check_targets_for, checked_sparsities, read_inputs
-from ._outputs import check_outputs, check_suffix, write
 
 FREE = 1e-6  # of the output's variance: what costs less is as good as free
 PERCENTILES = (10, 50, 90, 99)

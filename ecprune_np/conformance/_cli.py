@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from .._files import save_json, save_text
+from .._outputs import check_outputs, write
 from ._case import Case
 from ._cases import all_cases
 from ._html import page
@@ -104,27 +105,23 @@ def _verify(options: argparse.Namespace) -> int:
     try:
         target, kind = _target(options)
         chosen = _chosen(all_cases(kind), options.case or [], options.group or [])
-        _check_writable(options)
+        _check_outputs(options)
         report = check_in_worker(target, chosen, options.timeout, options.first_only, show_progress)
-    except (CannotImport, _Refused) as error:
+    except CannotImport as error:
         print(error, file=sys.stderr)
         return 2
     code = finish(report, options, options.strict)
     return INTERRUPTED if any(note.startswith("interrupted") for note in report.notes) else code
 
 
-class _Refused(Exception):
-    """An option that cannot be followed."""
-
-
 def _target(options: argparse.Namespace) -> tuple[str, KindName]:
     """What is to be imported, and of which kind it is."""
     if (options.candidate is None) == (options.pruner is None):
-        raise _Refused("verify: expected package.module:function, or --pruner package.module:function")
+        raise ValueError("expected package.module:function, or --pruner package.module:function")
     if options.pruner is None:
         return options.candidate, options.kind
     if options.kind != "ec":
-        raise _Refused(f"--kind {options.kind}: does not go with --pruner")
+        raise ValueError(f"--kind {options.kind}: does not go with --pruner")
     return options.pruner, "pruner"
 
 
@@ -135,23 +132,14 @@ def _chosen(among: tuple[Case, ...], names: list[str], group_names: list[str]) -
         for name in given:
             if name not in there:
                 near = get_close_matches(name, there, 3) or sorted(there)[:8]
-                raise _Refused(f"{option}: there is no {name!r}; is it one of {', '.join(near)}?")
+                raise ValueError(f"{option}: there is no {name!r}; is it one of {', '.join(near)}?")
     if not names and not group_names:
         return among
     return tuple(case for case in among if case.name in names or case.group in group_names)
 
 
-def _check_writable(options: argparse.Namespace) -> None:
-    """Refuse before a long run what would fail after it."""
-    for option in ("json", "html"):
-        path = getattr(options, option)
-        if path is None:
-            continue
-        folder = path.absolute().parent
-        if not folder.is_dir():
-            raise _Refused(f"--{option}: there is no folder {folder}")
-        if path.is_dir() or not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
-            raise _Refused(f"--{option}: {path} cannot be written")
+def _check_outputs(options: argparse.Namespace) -> None:
+    check_outputs({"--json": options.json, "--html": options.html}, [])
 
 
 def _write(options: argparse.Namespace) -> int:
@@ -161,21 +149,15 @@ def _write(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    try:
-        _check_writable(options)
-    except _Refused as error:
-        print(error, file=sys.stderr)
-        return 2
+    _check_outputs(options)
     return finish(check_vectors(options.directory, options.kind), options, options.strict)
 
 
 def finish(report: Report, options: argparse.Namespace, strict: bool = False) -> int:
-    """Write the report to the files that are asked for, and print it; the exit code."""
-    if options.json:
-        save_json(options.json, report.to_dict())
-    if options.html:
-        save_text(options.html, page(report))
+    """Print the report, and write it to the files that are asked for; the exit code."""
     print(report.text(colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ))
+    write(options.json, lambda file: save_json(file, report.to_dict()))
+    write(options.html, lambda file: save_text(file, page(report)))
     return int(not report.ok or (strict and report.verdict == LOW_ACCURACY))
 
 

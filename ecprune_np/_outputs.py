@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from .._text import size
+from ._text import size
 
 Item = TypeVar("Item")
 
