@@ -122,3 +122,26 @@ def test_tables_hold_medians_and_the_best_in_bold() -> None:
     ]
     text = mlpnet.report(rows, replace(TINY, sparsities=(0.9,)), ["NumPy"])
     assert "| magnitude | 81.00 | 1.0 |" in text and "| ec | **91.00** | 1.0 |" in text
+
+
+def test_what_one_shot_pruning_changes_and_what_it_counts(network_and_data: tuple[ec.MLP, Dataset]) -> None:
+    script = importlib.import_module("one_shot_ec_keeps_outputs_not_classes")
+    mlp, data = network_and_data
+    table = [line for line in script.lines(mlp, data, 300)]
+    assert [line[:2] for line in table] == [[f"{s:g}", m] for s in script.SPARSITIES for m in script.METHODS]
+    x = data.x_train[np.random.default_rng(0).permutation(len(data.x_train))[:300]]
+    pruned = ec.prune(mlp, ec.elimination_compensation(mlp, x), 0.9)
+    after = pruned.summary(mlp, ec.Batch(data.x_test, y=data.y_test)).after
+    line = dict(((s, m), rest) for s, m, *rest in table)["0.9", "ec"]
+    expected = [100 * after.accuracy, 100 * after.change]
+    assert [float(number) for number in line[:2]] == pytest.approx(expected, abs=0.051)
+
+
+def test_the_script_about_one_shot_pruning_says_what_it_lacks(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = importlib.import_module("one_shot_ec_keeps_outputs_not_classes")
+    monkeypatch.setattr(mnist, "check_mnist", lambda _: None)
+    monkeypatch.delenv("ECPRUNE_MLPNET", raising=False)
+    assert script.main([]) == 1
+    assert "--checkpoint (or ECPRUNE_MLPNET): expected a file" in capsys.readouterr().err
