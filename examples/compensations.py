@@ -69,7 +69,7 @@ def _run(
 
 def main(arguments: list[str] | None = None) -> int:
     parser = command.parser(__doc__)
-    parser.add_argument("--mnist", metavar="DIR", help="folder with the four IDX files (or ECPRUNE_MNIST)")
+    mnist.add_folder(parser)
     options = parser.parse_args(arguments)
     return command.main("compensations_equation", options, run_equation) or command.main(
         "compensations_mnist", options, run_mnist

@@ -282,6 +282,12 @@ def figure(rows: list[Row], settings: Settings) -> Any:
     return drawn
 
 
+def add_files(parser: argparse.ArgumentParser) -> None:
+    """The options that say where the network and MNIST are."""
+    parser.add_argument("--checkpoint", metavar="FILE", help="the published network, .npz (or ECPRUNE_MLPNET)")
+    mnist.add_folder(parser)
+
+
 def checkpoint_of(options: argparse.Namespace) -> str:
     """--checkpoint, or ECPRUNE_MLPNET; raises ValueError where there is none, or another network."""
     file = options.checkpoint or os.environ.get("ECPRUNE_MLPNET")
@@ -317,8 +323,7 @@ def run(options: argparse.Namespace, file: Path) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = command.parser(__doc__)
-    parser.add_argument("--checkpoint", metavar="FILE", help="the published network, .npz (or ECPRUNE_MLPNET)")
-    parser.add_argument("--mnist", metavar="DIR", help="folder with the four IDX files (or ECPRUNE_MNIST)")
+    add_files(parser)
     return command.main("mlpnet", parser.parse_args(arguments), run)
 
 

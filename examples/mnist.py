@@ -83,6 +83,11 @@ def work(case: Case, settings: Settings, file: Path, folder: str | None) -> None
     experiment.run_case(case, load(folder, settings), settings, Results(file))
 
 
+def add_folder(parser: argparse.ArgumentParser) -> None:
+    """The option that says where MNIST is."""
+    parser.add_argument("--mnist", metavar="DIR", help="folder with the four IDX files (or ECPRUNE_MNIST)")
+
+
 def mnist_folder(given: str | None) -> str | None:
     """--mnist, else ECPRUNE_MNIST, else the folder beside this project, else None."""
     return given or os.environ.get("ECPRUNE_MNIST") or (str(BESIDE) if BESIDE.is_dir() else None)
@@ -141,7 +146,7 @@ def figure(rows: list[Row], settings: Settings, stage: str) -> Any:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = command.parser(__doc__)
-    parser.add_argument("--mnist", metavar="DIR", help="folder with the four IDX files (or ECPRUNE_MNIST)")
+    add_folder(parser)
     return command.main("mnist", parser.parse_args(arguments), run)
 
 

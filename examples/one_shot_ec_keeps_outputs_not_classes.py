@@ -46,8 +46,7 @@ def lines(mlp: ec.MLP, data: Dataset, n_samples: int) -> Iterator[list[str]]:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--checkpoint", metavar="FILE", help="the published network, .npz (or ECPRUNE_MLPNET)")
-    parser.add_argument("--mnist", metavar="DIR", help="folder with the four IDX files (or ECPRUNE_MNIST)")
+    mlpnet.add_files(parser)
     options = parser.parse_args(arguments)
     try:
         folder = mnist.mnist_folder(options.mnist)

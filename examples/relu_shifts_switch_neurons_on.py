@@ -35,7 +35,7 @@ def active(mlp: ec.MLP, x: np.ndarray) -> float:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--mnist", metavar="DIR", help="folder with the four IDX files (or ECPRUNE_MNIST)")
+    mnist.add_folder(parser)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     folder = mnist.mnist_folder(options.mnist)

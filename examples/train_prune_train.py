@@ -183,7 +183,7 @@ def _run(options: argparse.Namespace, file: Path, cases: list[Case], settings: S
 
 def main(arguments: list[str] | None = None) -> int:
     parser = command.parser(__doc__)
-    parser.add_argument("--mnist", metavar="DIR", help="folder with the four IDX files (or ECPRUNE_MNIST)")
+    mnist.add_folder(parser)
     options = parser.parse_args(arguments)
     return command.main("train_prune_train_equation", options, run_equation) or command.main(
         "train_prune_train_mnist", options, run_mnist

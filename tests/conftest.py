@@ -17,7 +17,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy is imported
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
-    "ci", max_examples=75, derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+    "ci", max_examples=50, derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.register_profile("again", settings.get_profile("ci"), max_examples=30)
 settings.register_profile("long", settings.get_profile("ci"), max_examples=750, derandomize=False)
