@@ -87,7 +87,7 @@ class Settings:
     steps: int  # bites
     trained_steps: int  # bites where there is training between them
     epochs: int  # of L-BFGS after each of those
-    last_epochs: int  # of L-BFGS after the last of them
+    last_epochs: int  # of L-BFGS in the end, towards the dense network's outputs
     sparsities: tuple[float, ...]
     crossed_at: tuple[float, ...]
 
@@ -201,9 +201,11 @@ def prune(mlp: ec.MLP, data: Dataset, way: Way, sparsity: float, seed: int, sett
     batch = ec.Batch(x, y=y) if way.labels else ec.Batch(x)
     if not way.training:
         return pruner(way.method, mlp, Data(batch, "cross_entropy", seed), steps=settings.steps)(sparsity)
-    samples = ec.Batch(data.x_train, y=data.y_train) if way.labels else batch  # without labels: as the dense network
-    between, last = (training(samples, mlp, "cross_entropy", n) for n in (settings.epochs, settings.last_epochs))
     in_bites = pruner(way.method, mlp, Data(batch, "cross_entropy", seed), steps=settings.trained_steps)
+    if way.labels:  # no more than after each bite: beyond that the images are learnt by heart
+        labelled = ec.Batch(data.x_train, y=data.y_train)
+        return in_bites(sparsity, then=training(labelled, mlp, "cross_entropy", settings.epochs))
+    between, last = (training(batch, mlp, "cross_entropy", n) for n in (settings.epochs, settings.last_epochs))
     return last(in_bites(sparsity, then=between))
 
 
