@@ -2,9 +2,9 @@
 
     python derivations/update.py
 
-An equation is a display `$$ ... \\tag{EC-n.m} $$` under a comment `<!-- EC-n.m name: statement -->`.  It is
-implemented by the functions whose docstring cites its label, and by those named at the comment's end
-(`| in module.function`), which is where properties say of what they are properties.  It is tested by
+An equation is a display `$$ ... \\tag{EC-n.m} $$` under a comment `<!-- EC-n.m kind, name: statement -->`; README.md
+says which kinds there are.  It is implemented by the functions whose docstring cites its label, and by those named at
+the comment's end (`| in module.function`), which is where properties say of what they are properties.  It is tested by
 the tests that cite it in their name (`ec_n_m`), docstring or decorators.
 """
 
@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the package is the one beside this folder
 
 from ecprune_np._files import save_text  # noqa: E402
-from ecprune_np.equations import citing, labels  # noqa: E402
+from ecprune_np.equations import KINDS, citing, labels  # noqa: E402
 
 PACKAGE = "ecprune_np"
 # wrong formulas on purpose, and prose about equations: they cite, and implement nothing
@@ -30,7 +30,7 @@ NOT_IMPLEMENTATIONS = ("commands/", "conformance/", "equations.py", "__main__.py
 BEGIN, END = "<!-- equations: written by update.py -->", "<!-- end of equations -->"
 
 EQUATION = re.compile(
-    r"<!-- (?P<label>EC-[\d.]+) (?P<name>[^:\n]+): (?P<statement>[^\n|]+?)(?: \| in (?P<places>[^\n]+?))? -->\n"
+    r"<!-- (?P<label>EC-[\d.]+) (?P<head>[^:\n]+): (?P<statement>[^\n|]+?)(?: \| in (?P<places>[^\n]+?))? -->\n"
     r"\$\$\n(?P<latex>(?:(?!\$\$).)*?)\n?\\tag\{(?P<tag>EC-[\d.]+)\}\n\$\$\n",
     re.DOTALL,
 )
@@ -44,8 +44,17 @@ def pages() -> list[Path]:
 def defined() -> Iterator[dict[str, Any]]:
     """Every equation as the pages define it, in reading order."""
     for page in pages():
-        for match in EQUATION.finditer(page.read_text(encoding="utf-8")):
-            yield {**match.groupdict(), "page": page.relative_to(ROOT).as_posix()}
+        yield from defined_in(page.read_text(encoding="utf-8"), page.relative_to(ROOT).as_posix())
+
+
+def defined_in(text: str, page: str) -> Iterator[dict[str, Any]]:
+    """The equations of one page; raises ValueError where one does not say of which kind it is."""
+    for match in EQUATION.finditer(text):
+        kind, _, name = match["head"].partition(", ")
+        if kind not in KINDS or not name:
+            wanted = "kind, name, the kind one of " + ", ".join(map(repr, KINDS))
+            raise ValueError(f"{page}: {match['label']}: expected {wanted}, got {match['head']!r}")
+        yield {**match.groupdict(), "kind": kind, "name": name, "page": page}
 
 
 def definitions(file: Path) -> Iterator[tuple[str, ast.AST, str]]:
@@ -108,6 +117,7 @@ def equations() -> list[dict[str, Any]]:
     return [
         {
             "label": e["label"],
+            "kind": e["kind"],
             "name": e["name"],
             "statement": e["statement"],
             "latex": e["latex"],
@@ -133,14 +143,14 @@ def cell(names: list[str]) -> str:
 
 
 def table(entries: list[dict[str, Any]]) -> str:
-    """The README's table: equation, what it says, functions, tests."""
-    lines = ["| equation | says | function | test |", "|---|---|---|---|"]
+    """The README's table: equation, kind, what it says, functions, tests."""
+    lines = ["| equation | kind | says | function | test |", "|---|---|---|---|---|"]
     for e in entries:
         page = e["page"].removeprefix("derivations/")
         functions = cell([f.removeprefix(f"{PACKAGE}.") for f in e["implemented"]])
         names = cell([t.removeprefix("tests/").replace(".py::", "::") for t in e["tested"]])
         says = re.sub(r"([*_<\[\]])", r"\\\1", f"{e['name']}: {e['statement']}")
-        lines.append(f"| [{e['label']}]({page}) | {says} | {functions} | {names} |")
+        lines.append(f"| [{e['label']}]({page}) | {e['kind']} | {says} | {functions} | {names} |")
     return "\n".join([BEGIN, *lines, END])
 
 

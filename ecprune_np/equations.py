@@ -16,6 +16,7 @@ from pathlib import Path
 SOURCE = Path(__file__).resolve().parent.parent  # a clone or an unpacked source distribution, or else site-packages
 WIDTH = 80
 
+KINDS = ("definition", "exact", "first order", "bound", "estimate")  # derivations/README.md says what each means
 LABEL = re.compile(r"EC-\d+(?:\.\d+)?")
 RANGE = re.compile(r"EC-(\d+)\.(\d+) to EC-\1\.(\d+)")
 LABEL_IN_NAME = re.compile(r"(?:^|_)ec_(\d+)_(\d+)(?=_|$)")
@@ -23,9 +24,10 @@ LABEL_IN_NAME = re.compile(r"(?:^|_)ec_(\d+)_(\d+)(?=_|$)")
 
 @dataclass(frozen=True)
 class Equation:
-    """One equation: `label` EC-n.m, `name`, plain `statement`, `latex` source, `page`, and the places that cite it."""
+    """One equation: `label`, `kind` of KINDS, `name`, plain `statement`, `latex`, `page`, and what cites it."""
 
     label: str
+    kind: str
     name: str
     statement: str
     latex: str
@@ -34,7 +36,7 @@ class Equation:
     tested: tuple[str, ...]
 
     def __str__(self) -> str:
-        lines = [f"{self.label}  {self.name}", *_wrapped(self.statement), ""]
+        lines = [f"{self.label}  {self.name} ({self.kind})", *_wrapped(self.statement), ""]
         for title, places in (("derived", (self.page,)), ("implemented", self.implemented), ("tested", self.tested)):
             lines += [title, *(line for place in places for line in _wrapped_place(place))]
         return "\n".join([*lines, "", *(part for line in self.latex.splitlines() for part in _wrapped(line))])
@@ -63,14 +65,14 @@ def find(label: str) -> tuple[Equation, ...]:
 
 
 def table(chosen: tuple[Equation, ...]) -> str:
-    """Label, name and statement of each, under a line for each page."""
+    """Label, name, kind and statement of each, under a line for each page."""
     lines: list[str] = []
     page = None
     for e in chosen:
         if e.page != page:
             lines += [*([""] if lines else []), e.page]
             page = e.page
-        lines += [f"  {e.label}  {e.name}", *_wrapped(e.statement, "    ")]
+        lines += [f"  {e.label}  {e.name} ({e.kind})", *_wrapped(e.statement, "    ")]
     return "\n".join(lines)
 
 
@@ -121,7 +123,7 @@ def _docstring(place: str) -> str | None:
 
 
 def _named(page: Path, label: str) -> list[str]:
-    """The functions that the comment above an equation names, <!-- EC-n.m name: statement | in a.b, c.d -->."""
+    """The functions that the comment above an equation names, <!-- EC-n.m kind, name: statement | in a.b, c.d -->."""
     comment = re.search(rf"<!-- {re.escape(label)} [^\n]*\| in ([^\n]+) -->", page.read_text(encoding="utf-8"))
     return [f"{__package__}.{place}" for place in re.findall(r"[\w.]+", comment[1])] if comment else []
 

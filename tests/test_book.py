@@ -66,6 +66,17 @@ def test_every_equation_function_and_test_leads_to_the_others(files, site) -> No
                 assert f"href='{places[other].link}'" in head, (e.label, place, other)
 
 
+def test_every_equation_says_of_which_kind_it_is_beside_its_name_and_in_the_index(files) -> None:
+    index = files["equations.html"]
+    assert all(f"<td>{kind}</td>" in index[: index.index("class='entry'")] for kind in equations.KINDS)
+    for e in ALL:
+        page = files[chapter(e.label)]
+        head = page[page.index(f"<div class='equation' id='{e.label}'>") :].split("</p>")[0]
+        assert f"<a class='kind' href='equations.html#kinds'>{e.kind}</a>" in head, e.label
+        entry = index[index.index(f"<section class='entry' id='{e.label}'>") :].split("</h2>")[0]
+        assert f"<span class='kind'>{e.kind}</span>" in entry, e.label
+
+
 def test_a_listing_has_every_line_of_its_function_but_the_docstring(files, site) -> None:
     source, definition = site.Book(ROOT).places["ecprune_np.moments.moments_by_definition"]
     listing = source.listing(definition)

@@ -134,7 +134,7 @@ class TestGroup:
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     """A small clone: one page, which names `forward` beside EC-3.4, and one file of tests."""
-    page = "<!-- EC-3.4 importance: I = w² v | in scores.uncompensated, mlp.forward -->\n<!-- EC-3.5 loss: R -->\n"
+    page = "<!-- EC-3.4 exact, importance: I | in scores.uncompensated, mlp.forward -->\n<!-- EC-3.5 exact, R: R -->\n"
     for name, text in ((PARABOLA.page, page), ("tests/test_it.py", TESTS)):
         file = tmp_path / name
         file.parent.mkdir()

@@ -47,6 +47,23 @@ def test_each_equation_is_tagged_as_its_comment_says_and_stands_on_the_page_of_i
         assert (e["tag"], e["label"].split(".")[0]) == (e["label"], f"EC-{page}")
 
 
+def test_each_equation_says_of_which_kind_it_is():
+    kinds = re.findall(r"^\| ([a-z ]+) \|", (DERIVATIONS / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert tuple(k for k in kinds if k not in ("symbol", "page", "kind", "equation")) == equations.KINDS
+    assert {e["kind"] for e in ENTRIES} == set(equations.KINDS)
+
+
+@pytest.mark.parametrize(
+    "head", ["importance", "theorem, importance", "exact, ", "exact importance", "Exact, importance"]
+)
+def test_an_equation_of_no_kind_is_an_error_that_names_it(head):
+    text = f"<!-- EC-3.4 {head}: I = w² v -->\n$$\nI\n\\tag{{EC-3.4}}\n$$\n"
+    with pytest.raises(ValueError, match=r"^page.md: EC-3.4: expected kind, name, the kind one of 'definition', "):
+        list(update.defined_in(text, "page.md"))
+    (good,) = update.defined_in(text.replace(head, "first order, loss, if any"), "page.md")
+    assert (good["kind"], good["name"]) == ("first order", "loss, if any")
+
+
 def test_the_numbers_of_a_page_have_no_gap():
     for page in range(1, len(PAGES) + 1):
         numbers = [int(label.split(".")[1]) for label in LABELS if label.startswith(f"EC-{page}.")]
@@ -149,6 +166,7 @@ def test_the_command_prints_every_equation(capsys):
     assert command() == 0
     printed = capsys.readouterr().out
     missing = [e["label"] for e in ENTRIES if squeezed(e["statement"]) not in squeezed(printed)]
+    missing += [e["label"] for e in ENTRIES if f"{e['label']}  {e['name']} ({e['kind']})\n" not in printed]
     assert [*missing, *(label for label in LABELS if f"  {label} " not in printed)] == []
     assert sorted({e["page"] for e in ENTRIES if Path(e["page"]).name not in printed}) == []
 
@@ -159,7 +177,7 @@ def test_the_command_prints_one_equation_with_its_places(capsys, label):
     entry = ENTRIES[LABELS.index("EC-3.4")]
     printed = capsys.readouterr().out
     places = [entry["page"], *entry["implemented"], *entry["tested"]]
-    wanted = (entry["statement"], *places, *entry["latex"].splitlines())
+    wanted = (f"importance ({entry['kind']})", entry["statement"], *places, *entry["latex"].splitlines())
     assert [text for text in wanted if squeezed(text) not in squeezed(printed)] == []
 
 

@@ -14,6 +14,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 
+from ..equations import Equation
 from ._mathml import SCRIPTS, mathml
 from ._sources import example_html
 
@@ -58,8 +59,8 @@ class Reader:
         """Everything, one after the other."""
         return "".join(shown for _, shown in self._blocks(text))
 
-    def pairs(self, text: str, names: Mapping[str, str]) -> Iterator[Pair]:
-        """A page from top to bottom; `names` are those of the equations."""
+    def pairs(self, text: str, equations: Mapping[str, Equation]) -> Iterator[Pair]:
+        """A page from top to bottom; `equations` by their labels."""
         label, prose, examples = "", "", list[str]()
         for kind, shown in self._blocks(text):
             begins = kind == "heading" or (kind == "equation" and label) or (kind != "example" and examples)
@@ -71,11 +72,9 @@ class Reader:
             elif kind == "equation":
                 label = shown[: shown.index(" ")]
                 formula = shown[len(label) + 1 :]
-                if label not in names:
+                if label not in equations:
                     raise ValueError(f"there is no {label} in equations.json: run python derivations/update.py")
-                name = escape(names[label])
-                tag = f"<a class='tag' href='#{label}'>{label}</a>"
-                prose += f"<div class='equation' id='{label}'><p class='name'>{name} {tag}</p>{formula}</div>"
+                prose += f"<div class='equation' id='{label}'>{name_html(equations[label])}{formula}</div>"
             else:
                 prose += shown
         yield Pair(label, prose, tuple(examples))
@@ -147,6 +146,13 @@ def _parts(root: Element, display: bool) -> Iterator[Element]:
             part = Element("math", root.attrib)
     if len(part):
         yield part
+
+
+def name_html(equation: Equation, page: str = "") -> str:
+    """What stands above an equation: its name, its kind, and its label, a link to where it is derived on `page`."""
+    kind = f"<a class='kind' href='equations.html#kinds'>{equation.kind}</a>"
+    tag = f"<a class='tag' href='{page}#{equation.label}'>{equation.label}</a>"
+    return f"<p class='name'><span>{escape(equation.name)}</span> {kind} {tag}</p>"
 
 
 def letter_of(element: Element) -> str:

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .._html import STYLE
-from ..equations import Equation, labels, numbered_equations
-from ._chapters import Pair, Reader, symbols
+from ..equations import KINDS, Equation, labels, numbered_equations
+from ._chapters import Pair, Reader, name_html, symbols
 from ._sources import Definition, Source
 
 PACKAGE = Path(__file__).parent.parent.name
@@ -235,10 +235,14 @@ class Book:
             formula = f"<div class='scroll display' tabindex='0'>{reader.formula(e.latex, True)}</div>"
             held = f"<details><summary>{_tests(len(e.tested))}</summary><ul>{tests}</ul></details>"
             where = f"<div class='where'><ul class='places'>{places}</ul>{held}</div>"
-            head = f"<h2>{label} {escape(e.name)}</h2>"
+            head = f"<h2>{label} {escape(e.name)} <span class='kind'>{e.kind}</span></h2>"
             rows.append(f"<section class='entry' id='{e.label}'>{head}{formula}{where}</section>")
-        said = f"{len(rows)} equations, each with what computes and what tests it."
-        head = f"<h1>All equations</h1><p id='search'>{said}</p>"
+        count = Counter(e.kind for e in self.equations.values())
+        counted = ", ".join(f"{count[kind]} {kind}" for kind in KINDS)
+        said = f"{len(rows)} equations, each with what computes and what tests it, by kind: {counted}."
+        kinds = self._prose(self.readme.split("## Kinds of equations\n")[1].split("\n## ")[0], "README.md")
+        kinds = f"<details id='kinds'><summary>Kinds</summary>{kinds}</details>"
+        head = f"<h1>All equations</h1><p id='search'>{said}</p>{kinds}"
         return self.document("All equations", [head, *rows], "index")
 
     def _place(self, place: str) -> str:
@@ -265,7 +269,6 @@ class Book:
         """A derivation on the left, and on the right what computes and tests the equation that stands there."""
         chapter = self.chapters[k]
         text = chapter.read_text(encoding="utf-8")
-        names = {e.label: e.name for e in self.equations.values()}
         here = [e for e in self.equations.values() if e.page == f"derivations/{chapter.name}"]
         listed = "".join(f"<li><a href='#{e.label}'>{e.label}</a> {escape(e.name)}</li>" for e in here)
         beside = [f"<nav class='here' aria-label='equations of this page'><ul>{listed}</ul></nav>" * bool(here)]
@@ -274,7 +277,7 @@ class Book:
         reader = Reader(self.symbols, int(chapter.name[:2]))
         try:
             self.wrong += failing_examples(text, chapter.name)
-            for pair in reader.pairs(re.sub(r"\nPrevious: .*\s*$", "\n", text), names):
+            for pair in reader.pairs(re.sub(r"\nPrevious: .*\s*$", "\n", text), self.equations):
                 if not here:  # a page that proves nothing shows beside its numbers what it cites
                     beside += map(self._recalled, labels(TAGS.sub("", pair.prose)))
                 beside += self._beside(pair, shown)
@@ -292,10 +295,9 @@ class Book:
         if label not in self.equations:
             return ""  # a whole page, or a wrong label, which `linked` notes
         e = self.equations[label]
-        tag = f"<a class='tag' href='{self.chapter_of(label)}#{label}'>{label}</a>"
         formula = Reader(self.symbols, int(label[3:].split(".")[0])).formula(e.latex, True)
         shown = f"<div class='scroll display' tabindex='0'>{formula}</div>"
-        return f"<div class='equation'><p class='name'>{escape(e.name)} {tag}</p>{shown}</div>"
+        return f"<div class='equation'>{name_html(e, self.chapter_of(label))}{shown}</div>"
 
     def _turn(self, k: int) -> str:
         """To the chapters before and after."""
