@@ -133,6 +133,14 @@ def test_each_page_has_an_executed_example(page):
     assert ">>> " in (DERIVATIONS / page).read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("page", [p.name for p in PAGES])
+def test_each_page_says_at_its_head_what_it_assumes(page):
+    """Before the first section."""
+    head = (DERIVATIONS / page).read_text(encoding="utf-8").split("\n## ")[0]
+    assert head.count("\n**Assumptions.**") == 1
+    assert len(head.split("**Assumptions.**")[1].split()) >= 10
+
+
 def test_figures_were_drawn_by_the_script_as_it_is():
     pytest.importorskip("matplotlib", reason="the figures are drawn with matplotlib (extra `examples`)")
     draw = load(DERIVATIONS / "figures" / "draw.py")
