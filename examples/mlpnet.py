@@ -152,10 +152,11 @@ QUICK = replace(
 
 
 def wanted_keys(settings: Settings, seeds: Sequence[int]) -> list[tuple[Any, ...]]:
-    """The keys of all rows: the ways, then every ranking with every compensation, a seed after the other."""
-    pairs = [(way, s) for way in WAYS for s in settings.sparsities]
-    pairs += [(crossed(r, c), s) for r in RANKINGS for c in COMPENSATIONS for s in settings.crossed_at]
-    return [(w.method, _yes(w.labels), _yes(w.training), s, k) for k in seeds for w, s in dict.fromkeys(pairs)]
+    """The keys of all rows: the ways, a seed after the other, then every ranking with every compensation likewise."""
+    ways = [(way, s) for way in WAYS for s in settings.sparsities]
+    grid = [(crossed(r, c), s) for r in RANKINGS for c in COMPENSATIONS for s in settings.crossed_at]
+    rows = [(*pair, seed) for pairs in (ways, grid) for seed in seeds for pair in pairs]
+    return [(w.method, _yes(w.labels), _yes(w.training), s, seed) for w, s, seed in dict.fromkeys(rows)]
 
 
 def crossed(ranking: str, compensation: str) -> Way:
