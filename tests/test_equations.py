@@ -317,14 +317,14 @@ def test_the_error_of_a_merge_is_within_its_bound(seed, n, offset, apart):
 
 @given(SEEDS, st.integers(1, 500), st.sampled_from([0.0, 1.0, 5.0, 30.0, 1e8]), st.floats(0, 1), st.booleans())
 def test_some_samples_choose_a_reference_for_all(seed, n, offset, share, in_order):
-    """EC-7.8: 5 std/√p, also where those that choose are unlike the others."""
+    """EC-7.8: √((17 − p)/p) std, also where those that choose are unlike the others."""
     rng = np.random.default_rng(seed)
     a = rng.standard_normal((n, 1)) + np.where(rng.random((n, 1)) < share, offset, 0)
     a = np.sort(a, axis=0) if in_order else a
     reference = ec.collect_moments(ec.MLP([[[1]]], [[0]]), a).layers[0].reference[0]
     p = len(range(0, n, -(-n // REFERENCE_SAMPLES))) / n
     distance = abs(a.mean() - reference) - 1e-15 * np.abs(a).max()  # the means' own rounding
-    assert distance <= 5 * a.std() / np.sqrt(p), (distance, a.std(), p)
+    assert distance <= np.sqrt((17 - p) / p) * a.std(), (distance, a.std(), p)
 
 
 @given(small, st.floats(0, 0.9))

@@ -1,0 +1,335 @@
+"""The inequalities of the derivations: drawn examples look for a counterexample, and each is reached where it is tight.
+
+Others are held where what they bound is: EC-5.7 and EC-6.8 in test_equations.py, EC-5.10 in test_guarded.py, EC-5.12 in
+test_pruning.py, EC-7.16 in test_certify_nonlinear.py, EC-9.8 in test_nonlinear_bounds.py.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import networks
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+import ecprune_np as ec
+from ecprune_np.error_analysis._balls import Ball
+from ecprune_np.error_analysis._bounded import value
+from ecprune_np.error_analysis._certify import bounded_digits
+from ecprune_np.streaming.blocks import REFERENCE_SAMPLES
+
+SEEDS = st.integers(0, 2**32 - 1)
+small = networks.networks(max_layers=3, max_width=3, max_samples=8)
+U = 2.0**-53
+
+
+def norm(x) -> float:
+    return float(np.linalg.norm(x))
+
+
+# changes of the output
+
+
+def unexplained(p, eta) -> float:
+    """The remainder of EC-4.6 over its bound, from the divergence's terms in an order that does not cancel."""
+    mean = p @ eta
+    divergence = np.log1p(p @ np.expm1(eta - mean))  # log Σ p e^(η − mean): KL, as Σ p (η − mean) = 0
+    return abs(divergence - p @ (eta - mean) ** 2 / 2) / (np.ptp(eta) ** 3 / 36 / np.sqrt(3))
+
+
+@given(SEEDS, st.integers(2, 6), st.sampled_from([0.01, 0.1, 1, 10, 100]))
+def test_the_divergence_is_half_of_fisher_up_to_its_bound(seed, classes, size):
+    """EC-4.6: |r| ≤ ν³/(36 √3)."""
+    rng = np.random.default_rng(seed)
+    p = rng.dirichlet(np.full(classes, 10.0 ** rng.uniform(-1, 1)))
+    assert unexplained(p, rng.choice([rng.standard_normal(classes), np.eye(classes)[0]]) * size) <= 1 + 1e-5
+
+
+def test_no_two_classes_pass_the_bound_of_the_divergence_and_one_pair_reaches_it():
+    """EC-4.6: of all pairs, those of the largest third moment."""
+    m = np.linspace(0.005, 0.995, 199)
+    used = [max(unexplained(np.array([p, 1 - p]), np.array([eta, 0])) for eta in (-0.01, 0.01)) for p in m]
+    assert 0.99 < max(used) <= 1 and min(abs(m[np.argmax(used)] - (0.5 + s / 12**0.5)) for s in (-1, 1)) < 0.01
+    third = [p * (1 - p) * (1 - 2 * p) for p in m]
+    assert 0.999 < max(third) * 6 * np.sqrt(3) <= 1
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0.01, 1)), min_size=2, max_size=5))
+@example([(0, 0.5 + 1 / 12**0.5), (1, 0.5 - 1 / 12**0.5)])
+def test_a_third_central_moment_within_a_range_is_at_most_its_largest(numbers):
+    """EC-4.6: |E(X − m)³| ≤ 1/(6 √3) for 0 ≤ X ≤ 1, the proof's lemma."""
+    x, p = np.array(numbers).T
+    p /= p.sum()
+    assert abs(p @ (x - p @ x) ** 3) <= 1 / 6 / np.sqrt(3) + 1e-15
+
+
+@given(SEEDS, st.floats(0.0, 0.95), st.booleans())
+def test_all_sensitivities_wrong_alike_move_importances_as_far_as_they_may(seed, eta, larger):
+    """EC-7.7 is an equality there."""
+    drawn = networks.make([3, 4, 2], "tanh", seed=seed)
+    factor = 1 + eta if larger else 1 - eta
+    unit = np.sqrt(factor) * np.eye(2)[:, np.newaxis]
+    wrong = ec.elimination_compensation(drawn.mlp, drawn.x, lambda outputs: np.broadcast_to(unit, (2, *outputs.shape)))
+    for right, moved in zip(ec.elimination_compensation(drawn.mlp, drawn.x).importance, wrong.importance):
+        np.testing.assert_allclose(moved, factor * right, rtol=1e-11, atol=1e-300)
+
+
+@given(SEEDS, st.integers(1, 6), st.floats(0, 1), st.booleans())
+def test_errors_of_the_activation_move_scores_on_the_scales_of_comparison(seed, n, eta, extreme):
+    """EC-7.6: |√Î − √I| ≤ η √R, so |Î − I| ≤ (2 + η) η R; |δ̂* − δ*| ≤ η |w| √(E[s a²]/S)."""
+    rng = np.random.default_rng(seed)
+    a, weight, w = rng.standard_normal((n, 1)), rng.random(n) + 0.01, rng.uniform(-2, 2)
+    neuron = ec.MLP([[[w]]], [[0.0]])
+    signs = rng.uniform(-1, 1, (n, 1))
+    if extreme:  # all of √I that there is, and all of it moved
+        a, weight, signs = np.resize([1.0, -1.0], (n, 1)), np.ones(n), np.ones((n, 1))
+    wrong = a * (1 + eta * signs)
+    right, moved = (ec.elimination_compensation(neuron, ec.Batch(x, weight)) for x in (a, wrong))
+    R = ec.criteria.obd(neuron, ec.Batch(a, weight)).importance[0].item()
+    i, i_wrong = right.importance[0].item(), moved.importance[0].item()
+    rounding = 1e-7 * np.sqrt(R)  # of √I, where I is nothing but rounding
+    assert abs(np.sqrt(i_wrong) - np.sqrt(i)) <= eta * np.sqrt(R) + rounding
+    assert abs(i_wrong - i) <= (2 + eta) * eta * R + 1e-12 * R
+    shifts = abs(moved.bias_shift[0].item() - right.bias_shift[0].item())
+    assert shifts <= eta * np.sqrt(R) * (1 + 1e-9) + 1e-14  # R = w² E[a²], S = 1
+
+
+@pytest.mark.parametrize(("a", "signs"), [([1, 1], [1, 1]), ([1, -1], [1, -1]), ([1, -1], [1, 1])])
+def test_the_scales_of_comparison_are_reached(a, signs):
+    """EC-7.6: a constant input with one relative error, ±1 with errors of opposite signs and of one sign."""
+    neuron, eta = ec.MLP([[[1.0]]], [[0.0]]), 0.25
+    x = np.array(a, float)[:, np.newaxis]
+    right, moved = (ec.elimination_compensation(neuron, v) for v in (x, x * (1 + eta * np.array(signs)[:, np.newaxis])))
+    root = abs(np.sqrt(moved.importance[0].item()) - np.sqrt(right.importance[0].item()))
+    shift = abs(moved.bias_shift[0].item() - right.bias_shift[0].item())
+    assert max(root, shift) == pytest.approx(eta, rel=1e-12)
+
+
+# rounding
+
+
+def error_of_the_variance(a) -> float:
+    """|v̂ − v| in units of u Q, in rational arithmetic (EC-7.5)."""
+    moments = ec.collect_moments(ec.MLP([[[1]]], [[0]]), a[:, np.newaxis]).layers[0]
+    numbers = [Fraction(v) for v in a]
+    mean = sum(numbers) / len(a)
+    v = sum((x - mean) ** 2 for x in numbers)
+    q = sum((x - Fraction(moments.reference[0])) ** 2 for x in numbers)
+    return float(abs(len(a) * Fraction(moments.variance[0, 0]) - v) / q) / U if q else 0.0
+
+
+@pytest.mark.parametrize("n", [2, 4, 8])
+def test_a_search_for_large_errors_of_the_variance_stays_below_the_bound(n):
+    """EC-7.5: it climbs, and finds a tenth of 4n + 7 or more, as no bound by n/3 would allow."""
+    worst = 0.0
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        a, step = rng.uniform(1, 2, n), 0.1
+        best = error_of_the_variance(a)
+        for k in range(1, 121):
+            b = a + step * rng.standard_normal(n)
+            if (found := error_of_the_variance(b)) > best:
+                a, best = b, found
+            step /= 1 + (k % 20 == 0)
+        worst = max(worst, best)
+    assert 1 < worst <= 4 * n + 7, worst
+
+
+@given(SEEDS, st.integers(1, 300), st.floats(-3, 3), st.floats(0, 2))
+def test_no_samples_that_choose_a_reference_are_farther_from_all_than_they_may_be(seed, n, step, spread):
+    """EC-7.8: those that choose at the border of r = 0, the others moved away from them."""
+    stride = -(-n // REFERENCE_SAMPLES)
+    chosen = np.arange(n) % stride == 0
+    a = np.where(chosen, 4 + np.cumsum(chosen) % 2 * 2.0 - 1, 4 + step)
+    a += spread * ~chosen * np.random.default_rng(seed).standard_normal(n)
+    reference = ec.collect_moments(ec.MLP([[[1]]], [[0]]), a[:, np.newaxis]).layers[0].reference[0]
+    p = chosen.mean()
+    assert abs(a.mean() - reference) <= np.sqrt((17 - p) / p) * a.std() * (1 + 1e-12) + 1e-14
+
+
+@pytest.mark.parametrize("stride", [2, 3, 10])
+def test_the_distance_of_a_reference_is_reached(stride):
+    """EC-7.8: 3 and 5 choose 0, all others are 4.25."""
+    a = np.full(stride * REFERENCE_SAMPLES, 4.25)
+    a[:: 2 * stride], a[stride :: 2 * stride] = 3, 5
+    reference = ec.collect_moments(ec.MLP([[[1]]], [[0]]), a[:, np.newaxis]).layers[0].reference[0]
+    p = 1 / stride
+    assert reference == 0 and a.mean() / a.std() == pytest.approx(np.sqrt((17 - p) / p), rel=1e-13)
+
+
+BALLS = st.tuples(st.floats(-4, 4), st.floats(0, 4))
+
+
+@given(BALLS, BALLS, st.floats(-1, 1), st.floats(-1, 1))
+def test_a_product_of_balls_holds_every_product_and_reaches_one(a, b, s, t):
+    """EC-7.10."""
+    x, y = (Ball(np.array(v), np.array(e)) for v, e in (a, b))
+    product = x * y
+    centre, radius = Fraction(product.value.item()), Fraction(product.error.item()) * Fraction(1000001, 1000000)
+    # anywhere within, and at the corner that is farthest
+    for p, q in ((s, t), (np.copysign(1, a[0]), np.copysign(1, b[0]))):
+        true = (Fraction(a[0]) + Fraction(p) * Fraction(a[1])) * (Fraction(b[0]) + Fraction(q) * Fraction(b[1]))
+        assert abs(true - centre) <= radius
+    assert radius <= abs(true - centre) * Fraction(1000002, 1000000) + Fraction(1, 10**14)
+
+
+@given(st.floats(-30, -2), st.floats(0, 1))
+def test_the_bound_by_the_slopes_logarithm_is_reached(z, error):
+    """EC-7.10: κ = 1 is all of (log σ')' for elu below 0, and the ball of its value ends where elu is."""
+    ball = value("elu", Ball(np.array([z]), np.array([error])))
+    true = np.exp(z) * np.expm1(error)
+    assert true <= ball.error[0] * (1 + 1e-12) and ball.error[0] <= true * (1 + 1e-5) + 64 * U
+
+
+@pytest.mark.parametrize(("name", "kappa"), [("elu", 1), ("sigmoid", 1), ("softplus", 1), ("tanh", 2)])
+def test_slopes_change_by_no_more_than_their_logarithm_may(name, kappa):
+    """EC-7.10: |(log σ')'| ≤ κ, which the tails reach."""
+    z = np.linspace(-40, 40, 8001)
+    change = np.abs(np.diff(np.log(ec.ACTIVATIONS[name].derivative(z))) / np.diff(z))
+    assert 0.999 * kappa < change.max() <= kappa * (1 + 1e-9)
+
+
+@given(st.floats(0.5, 2), st.floats(0, 0.4), st.floats(-3, 3), st.floats(-1, 1))
+def test_a_certificate_claims_what_is_true_at_the_farthest_truth(centre, error, claim, where):
+    """EC-7.12: of any truth within the ball no more digits, and of the farthest no fewer but for a smaller scale."""
+    ball = Ball(np.array([centre]), np.array([error]))
+    claimed = bounded_digits(np.array([claim]), ball)[0]
+    for truth in (centre + where * error, centre - error, centre + error):
+        distance = abs(claim - truth) / abs(truth)
+        assert claimed <= np.clip(-np.log10(max(distance, 1e-17)), 0, 17) + 1e-9
+    farthest = abs(claim - centre) + error
+    assert claimed >= min(-np.log10(max(farthest / (centre - error), 1e-17)), 16) - 1e-5
+
+
+@given(SEEDS, st.integers(1, 5), st.floats(0.01, 0.95))
+def test_what_is_left_of_the_inverse_is_bounded(seed, n, size):
+    """EC-7.13: ‖(I − D)⁻¹ t − t − D t‖ ≤ ε²/(1 − ε) ‖t‖, with equality for D = ε times a permutation and t = 1."""
+    rng = np.random.default_rng(seed)
+    D = rng.standard_normal((n, n))
+    D *= size / np.abs(D).sum(axis=1).max()
+    for matrix, t in ((D, rng.standard_normal(n)), (size * np.eye(n)[rng.permutation(n)], np.ones(n))):
+        left = np.abs(np.linalg.solve(np.eye(n) - matrix, t) - t - matrix @ t).max()
+        bound = size**2 / (1 - size) * np.abs(t).max()
+        assert left <= bound * (1 + 1e-9) + 1e-14
+    assert left >= bound * (1 - 1e-9) - 1e-14
+
+
+@given(SEEDS, st.integers(1, 5), st.integers(1, 5))
+def test_the_bound_by_columns_lies_beside_that_by_rows(seed, n_rows, n):
+    """EC-7.20: t ≤ ‖|A| |w|‖ ≤ √n t; the left is reached by a diagonal matrix, the right by a single row."""
+    rng = np.random.default_rng(seed)
+
+    def sizes(A, w):
+        columns = np.linalg.norm(A, axis=0) @ np.abs(w) / np.sqrt(len(w))
+        return columns, norm(np.abs(A) @ np.abs(w)), np.sqrt(len(w)) * columns
+
+    for A in (rng.standard_normal((n_rows, n)), rng.standard_normal((n_rows, n)) ** 9):
+        low, middle, high = sizes(A, rng.standard_normal(n))
+        assert low <= middle * (1 + 1e-12) and middle <= high * (1 + 1e-12)
+    low, middle, _ = sizes(np.eye(n), np.ones(n))
+    assert low == pytest.approx(middle, rel=1e-13)
+    _, middle, high = sizes(rng.standard_normal((1, n)), rng.standard_normal(n))
+    assert middle == pytest.approx(high, rel=1e-13)
+
+
+# beyond first order
+
+
+@given(st.floats(-4, 4), st.floats(-3, 3))
+def test_the_remainder_is_at_most_what_the_largest_curvature_on_the_way_allows(z, step):
+    """EC-8.1: of tanh, by the largest |tanh''| between z and z + Δz; a short way uses all of it."""
+
+    def bend(at):
+        return 2 * np.tanh(at) * (1 - np.tanh(at) ** 2)
+
+    def used(step):
+        # the curvature is largest at an end, or where tanh² = 1/3, if that lies between
+        peaks = [p for p in (-np.arctanh(3**-0.5), np.arctanh(3**-0.5)) if min(z, z + step) < p < max(z, z + step)]
+        largest = np.abs(bend(np.array([z, z + step, *peaks]))).max()
+        tangent = np.tanh(z) + step * (1 - np.tanh(z) ** 2)
+        return abs(np.tanh(z + step) - tangent), step**2 / 2 * largest
+
+    remainder, bound = used(step)
+    assert remainder <= bound * (1 + 1e-9) + 1e-15
+    if 0.1 < abs(z) < 3:
+        remainder, bound = used(1e-3)
+        assert remainder >= bound * 0.97
+
+
+def test_the_linearization_error_is_all_of_the_remainder_where_first_order_expects_nothing():
+    """EC-8.4 is an equality for the sparse relu: Φ = 0, Φ_true = E‖ρ‖² = 3."""
+    neuron, x = ec.MLP([[[1]]], [[-1]], output_activation="relu"), np.array([[0], [0], [0], [3]])
+    change = neuron.replace([[[0]]], [[2]])(x) - neuron(x)
+    slope = ec.pullback(neuron, ec.forward(neuron, x), np.ones((1, 4, 1)))[0][0]
+    remainder = change - slope * (3 - x)
+    assert ec.elimination_compensation(neuron, x).importance[0] == 0
+    assert norm(change) ** 2 / 4 == pytest.approx(3) == norm(remainder) ** 2 / 4
+
+
+@given(SEEDS, st.integers(1, 6))
+def test_remainders_of_bites_are_bounded_by_their_squares(seed, bites):
+    """EC-8.5: f = tanh(w a + b), ‖f''‖ ≤ 4/(3 √3) ‖(a, 1)‖², along any polygon; f = w_2 w_1 reaches it."""
+    rng = np.random.default_rng(seed)
+    a = rng.uniform(-2, 2)
+    path = rng.standard_normal((bites + 1, 2)) * rng.choice([0.1, 1, 3])
+    z, w = path @ [a, 1], np.linspace(1, 0, bites + 1)
+    remainders = np.diff(np.tanh(z)) - (1 - np.tanh(z[:-1]) ** 2) * np.diff(z)
+    of_a_chain = np.diff(w**2) - 2 * w[:-1] * np.diff(w)  # w_1 = w_2 = w, along which ‖f''‖ is 1
+    for left, kappa, theta in (
+        (remainders, 4 / (3 * np.sqrt(3)) * (a**2 + 1), path),
+        (of_a_chain, 1, np.stack([w, w], axis=1)),
+    ):
+        bound = kappa / 2 * np.sum(np.diff(theta, axis=0) ** 2)
+        assert abs(left.sum()) <= bound * (1 + 1e-12) + 1e-14
+    assert bound == pytest.approx(1 / bites, rel=1e-12) == left.sum()
+
+
+@given(SEEDS, st.integers(1, 6), st.floats(-1, 1))
+def test_a_parabola_misses_the_truth_by_no_more_than_curvature_and_kinks_say(seed, n, s):
+    """EC-9.8: of h = c₀ + c₁ t + κ t²/2 + λ max(t, 0) in each sample; reached where all of it is one direction."""
+    rng = np.random.default_rng(seed)
+
+    def miss(c, kappa, jump):
+        h = c[0] + c[1] * s + kappa * s**2 / 2 + jump * max(s, 0)
+        truth, line = np.sqrt(np.mean(h**2)), np.sqrt(np.mean((c[0] + c[1] * s) ** 2))
+        return abs(truth - line), np.sqrt(np.mean(jump**2)) * abs(s) + np.sqrt(np.mean(kappa**2)) * s**2 / 2
+
+    distance, bound = miss(rng.standard_normal((2, n)), rng.standard_normal(n), rng.standard_normal(n))
+    assert distance <= bound * (1 + 1e-12) + 1e-14
+    distance, bound = miss(np.ones((2, 1)), np.ones(1), np.full(1, float(s > 0)))
+    assert distance == pytest.approx(bound, rel=1e-9, abs=1e-14)
+
+
+# what the pages say in words
+
+
+@given(small)
+def test_compensation_never_costs_to_first_order_and_nothing_is_below_nothing(drawn):
+    """EC-3.6: 0 ≤ I ≤ R, on any network."""
+    R = ec.criteria.obd(drawn.mlp, drawn.x).importance
+    for i, r in zip(ec.elimination_compensation(drawn.mlp, drawn.x).importance, R):
+        assert (i >= 0).all() and (i <= r * (1 + 1e-12)).all()
+
+
+@given(small)
+def test_the_matrix_of_the_joint_shifts_has_at_most_as_many_ranks_as_rows(drawn):
+    """EC-5.3: rank H ≤ N R, so that more biases than that leave it singular."""
+    outputs = drawn.mlp(drawn.x)
+    unit = np.broadcast_to(np.eye(outputs.shape[1])[:, np.newaxis], (outputs.shape[1], *outputs.shape))
+    J = np.concatenate(ec.pullback(drawn.mlp, ec.forward(drawn.mlp, drawn.x), unit), axis=2)
+    rows = J.reshape(-1, J.shape[2])
+    values = np.linalg.eigvalsh(rows.T @ rows)[::-1]
+    assert (np.abs(values[len(rows) :]) <= 1e-12 * values[0]).all()
+
+
+@given(SEEDS)
+def test_the_gradients_cosine_is_at_most_one(seed):
+    """EC-7.14: by Cauchy and Schwarz, with equality for one sample."""
+    rng = np.random.default_rng(seed)
+    change, slope = rng.standard_normal((2, 5))
+    for n in (1, 5):
+        c, d = change[:n], slope[:n]
+        cosine = 2 * np.mean(c * d) / (2 * np.sqrt(np.mean(c**2) * np.mean(d**2)))
+        assert abs(cosine) <= 1 + 1e-12 and (n > 1 or abs(cosine) == pytest.approx(1))
