@@ -52,7 +52,7 @@ def zero_below(epsilon: float) -> Mistake:
     """μ = 0 wherever S is below ε, also where it is not zero."""
     return Mistake(
         f"sensitivity-zero-below-{epsilon:.3g}",
-        f"Neurons with S below {epsilon:.3g} are taken for dead: small sensitivities are not zero.",
+        f"The mean μ is 0 where S is below {epsilon:.3g}, as for dead neurons: small sensitivities are not zero.",
         "EC-3.7",
         formula=per_layer(guarded_by(epsilon, lambda S, e: np.where(e < S, S, np.inf))),
     )

@@ -91,7 +91,8 @@ def _by_row(with_bias: bool) -> Callable[[Parts], Pairs]:
             wide = np.column_stack([a, np.ones(len(a))]) if with_bias else a
             H = np.einsum("ni,nj,nk->ijk", s, wide, wide) / len(a)
             inverse = np.linalg.pinv(H, hermitian=True)
-            diagonal = np.einsum("ijj->ij", inverse)[:, : w.shape[1]]
+            there = np.einsum("ijj->ij", H) > 0  # not so a dead input, of which only rounding is inverted
+            diagonal = np.where(there, np.einsum("ijj->ij", inverse), 0)[:, : w.shape[1]]
             pairs.append((quotient(w**2, diagonal), np.zeros_like(w)))
         return pairs
 
@@ -101,14 +102,14 @@ def _by_row(with_bias: bool) -> Callable[[Parts], Pairs]:
 def _all_biases(p: Parts) -> Pairs:
     """What is left where every bias of the network answers, not the neuron's own alone (EC-5)."""
     J = np.concatenate(p.J, axis=2)
-    own = np.linalg.pinv(np.einsum("kni,knj->ij", J, J) / p.n_samples, hermitian=True)
+    R, N, _ = J.shape
+    answer = np.linalg.pinv(J.reshape(R * N, -1)).reshape(-1, R, N)
     pairs, start = [], 0
     for w, s, a, mine in zip(p.w, p.s, p.a, p.J):
-        cross = np.einsum("kni,nj,knb->ijb", mine, a, J) / p.n_samples
-        best = cross @ own
-        saved = w**2 * np.einsum("ijb,ijb->ij", best, cross)
+        best = np.einsum("bkn,kni,nj->ijb", answer, mine, a)
+        saved = np.einsum("ijb,kni,nj,knb->ij", best, mine, a, J, optimize=True) / N
         shift = w * best[np.arange(len(w)), :, start + np.arange(len(w))]
-        pairs.append((np.maximum(uncompensated(w, s, a) - saved, 0), shift))
+        pairs.append((np.maximum(uncompensated(w, s, a) - w**2 * saved, 0), shift))
         start += len(w)
     return pairs
 

@@ -95,11 +95,11 @@ CONSTANTS: tuple[tuple[str, str, str, Function, Function], ...] = (
      lambda z: np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)),
     ("gelu", "gelu-without-half", "gelu lacks its factor 1/2.", *_scaled(ACTIVATIONS["gelu"], 1.0, 2.0)),
     *(
-        ("leaky_relu", f"leaky-slope-{c:.3g}", f"leaky_relu has the slope {c:.3g} below zero, not 0.01.", *_leaky(c))
+        ("leaky_relu", f"leaky-slope-{c:.3g}", f"leaky_relu has the slope {c} below zero, not 0.01.", *_leaky(c))
         for c in (0.001, 0.02, 0.05, 0.1, 1 / 5.5, 0.2, 0.25, 0.3, -0.01)
     ),
     *(
-        ("elu", f"elu-alpha-{c:.3g}", f"elu has α = {c:.3g} below zero, not 1.", *_elu(c))
+        ("elu", f"elu-alpha-{c:.3g}", f"elu has α = {c} below zero, not 1.", *_elu(c))
         for c in (0.1, 0.2, 0.3, 0.5, 1.5, 2.0, SELU[0])
     ),
     ("elu", "elu-is-selu", "elu is selu, with its two constants.", *_elu(*SELU)),
@@ -110,7 +110,7 @@ CONSTANTS: tuple[tuple[str, str, str, Function, Function], ...] = (
         for c in (0.5, 2.0, 5.0, 10.0, 20.0, 100.0)
     ),
     *(
-        ("silu", f"silu-beta-{c:.3g}", f"silu is z sigmoid({c:.3g} z), not z sigmoid(z).", *_swish(c))
+        ("silu", f"silu-beta-{c:.3g}", f"silu is z sigmoid({c} z), not z sigmoid(z).", *_swish(c))
         for c in (0.5, 1.702, 2.0)
     ),
     ("silu", "silu-without-its-z", "silu is sigmoid(z), without the factor z.", *_scaled(ACTIVATIONS["sigmoid"], 1.0)),

@@ -1,0 +1,238 @@
+"""What a mistake's sentence says is what the mistake does: each against a statement of its own, in plain steps."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+import sentences
+from networks import make
+from plain import SLOPES, VALUES, Plain, cotangents_of, slope_of
+
+from ecprune_np import conformance
+from ecprune_np.conformance._case import Case, Reference
+from ecprune_np.conformance.catalogue import arithmetic
+from ecprune_np.conformance.catalogue._mistake import Mistake, wrong_numbers
+from ecprune_np.conformance.catalogue._parts import parts_of
+from ecprune_np.conformance.catalogue.arithmetic import ARITHMETIC
+from ecprune_np.conformance.catalogue.samples import SAMPLES
+
+FORWARD_ONLY = "In the forward pass, {}; the derivative is right."
+KINKS = (-3.0, -2.5, -1.0, 0.0, 1.0, 2.5, 3.0, 6.0)
+POINTS = np.concatenate([np.linspace(-7.3, 7.3, 42), *([k - 1e-3, k + 1e-3] for k in KINKS)])
+NUMBERS = {  # of the families: what people write
+    "leaky_relu has the slope {} below zero, not 0.01.": f"-0.01 0.001 0.02 0.05 0.1 {1 / 5.5} 0.2 0.25 0.3",
+    "elu has α = {} below zero, not 1.": "0.1 0.2 0.3 0.5 1.5 2 1.6732632423543772",
+    "softplus has β = {}, not 1: log(1 + exp(β z))/β.": "0.5 2 5 10 20 100",
+    "silu is z sigmoid({} z), not z sigmoid(z).": "0.5 1.702 2",
+    "{} is added to S against…": "1e-3 1e-4 1e-5 1e-6 1.19e-07 1e-8 1e-9 1e-10 1e-12 1e-15 2.22e-16 1e-16 1e-20 1e-30",
+    "S is clamped to {} from below…": "1e-3 1e-4 1e-5 1e-6 1.19e-07 1e-8 1e-9 1e-10 1e-12 1e-15 2.22e-16 1e-16 1e-20 1e-30",
+    "The mean μ is 0 where S is below {}, as…": "1e-3 1e-4 1e-5 1e-6 1.19e-07 1e-8 1e-9 1e-10",
+    "Only a subset of the samples counts, the first {} (the first batch?).": "2 3 4 5 8 10 16 20 32 50 64 100 128 256",
+    "Only a subset of the samples counts, the last {}.": "2 10 16 32 64 100",
+    "Only the last batch of {} counts:…": "8 10 16 20 32 50 64 100 128 256",
+    "The incomplete last batch of {} is dropped.": "8 10 16 20 32 50 64 100 128 256",
+    "Batches of {} count equally:…": "8 10 16 20 32 50 64 100 128 256",
+    "The importances and shifts of batches of {} are averaged:…": "8 10 16 20 32 50 64 100 128 256",
+    "The importances and shifts of batches of {} are averaged by size:…": "8 10 16 20 32 50 64 100 128 256",
+    "The importances of batches of {} are added,…": "8 10 16 20 32 50 64 100 128 256",
+}
+FAR = 1e-4  # of the largest value: a mistake that is nowhere so far from what is right is not tested by a network
+ESTIMATED = (  # of which the diagnosis reads the number off the answers
+    *(plus_or_at_least(c, True) for plus_or_at_least in (arithmetic.plus, arithmetic.at_least) for c in (1e-3, 1e-8)),
+    *(of(0.02) for of in (arithmetic.floored, arithmetic.capped, arithmetic.raised, arithmetic.zeroed)),
+    *(of(0.5) for of in (arithmetic.powered, arithmetic.logarithm_of_sum)),
+    *(
+        of(d, q)
+        for of in (arithmetic.decimals, arithmetic.digits)
+        for d in (1, 3)
+        for q in ("importance", "bias_shift")
+    ),
+    *(arithmetic.differences(step, central) for step in (1e-1, 1e-2) for central in (False, True)),
+)
+
+
+# Sentences
+
+
+@cache
+def pattern(key: str) -> re.Pattern[str]:
+    """What a key fits: a "{}" is any word, "…" any end."""
+    inner = r"(\S+?)".join(map(re.escape, key.removesuffix("…").split("{}")))
+    return re.compile(f"{inner}.*" if key.endswith("…") else inner)
+
+
+def words_of(sentence: str, key: str) -> tuple[str, ...] | None:
+    """The words of a sentence where a key has "{}", if it is this key's."""
+    found = pattern(key).fullmatch(sentence)
+    return None if found is None else found.groups()
+
+
+def said(sentence: str, table: Mapping[str, Any]) -> tuple[Any, tuple[str, ...]]:
+    """What a sentence says, and its words; of keys that fit, the longest: "…" is what is left."""
+    fitting = {key: words for key in table if (words := words_of(sentence, key)) is not None}
+    assert fitting, f"no statement of its own: {sentence}"
+    key = max(fitting, key=len)
+    return table[key], fitting[key]
+
+
+GENERAL: Mapping[str, sentences.Statement] = {
+    **sentences.PASSES,
+    **sentences.OUTPUTS,
+    **sentences.FORMULAS,
+    **sentences.SHIFTS,
+    **sentences.IMPORTANCES,
+    **sentences.SAMPLES,
+    **sentences.ARITHMETIC,
+}
+OF_ACTIVATIONS = "{} is computed as {}, value and derivative."
+
+
+def functions(mistake: Mistake) -> tuple[Callable[..., Any] | None, Callable[..., Any] | None]:
+    """The activation's value that a sentence tells, and the derivative; None for what is right."""
+    sentence, name = mistake.sentence, mistake.activation
+    if (words := words_of(sentence, OF_ACTIVATIONS)) is not None:
+        assert words[0] == name
+        return VALUES[words[1]], SLOPES[words[1]]
+    forward = re.fullmatch(re.escape(FORWARD_ONLY).replace(r"\{\}", "(.*)"), sentence)
+    if forward is not None:
+        of, words = said(f"{forward[1]}.", sentences.ACTIVATIONS)
+        return of(*words), None
+    for table in (sentences.ACTIVATIONS, sentences.DERIVATIVES):
+        if any(words_of(sentence, key) is not None for key in table):
+            of, words = said(sentence, table)
+            return (of(*words), slope_of(of(*words))) if table is sentences.ACTIVATIONS else (None, of(*words))
+    raise AssertionError(f"no statement of its own: {sentence}")
+
+
+# Networks
+
+
+@cache
+def network(
+    sizes: tuple[int, ...], activation: str, n_samples: int, seed: int = 0, width: float = 1.5, last: float = 1.0
+) -> tuple[Plain, Case]:
+    """A drawn network, told plainly and as a case; its last weights are made small, or large."""
+    drawn = make(list(sizes), activation, n_samples=n_samples, seed=seed)
+    weights, biases = [w.copy() for w in drawn.mlp.weights], [b.copy() for b in drawn.mlp.biases]
+    weights[-1] *= last
+    if activation == "relu" and len(sizes) == 3:
+        biases[0][1] = -20.0  # a dead neuron
+    return told(weights, biases, activation, width * drawn.x)
+
+
+def told(w: Any, b: Any, activation: str, x: Any, output: str = "identity", **options: Any) -> tuple[Plain, Case]:
+    """One network in both languages."""
+    y, metric = options.get("y"), options.get("metric", "output")
+    omega = options.get("sample_weight")
+    functions = VALUES[activation], SLOPES[activation], VALUES[output], SLOPES[output]
+    omega = np.ones(len(x)) if omega is None else omega
+    plain = Plain(w, b, x, *functions, omega, cotangents_of(metric, y), y)
+    return plain, Case("", (), "", tuple(w), tuple(b), activation, x, Reference(), output_activation=output, **options)
+
+
+@cache
+def at_zero(activation: str) -> tuple[Plain, Case]:
+    """Small integers: preactivations are exactly 0."""
+    weights = [np.array([[1.0, 0], [1, -1], [0, 2]]), np.array([[1.0, 2, -1], [1, -1, 3]])]
+    samples = np.array([[0.0, 1], [2, 2], [1, -1], [-1, -1], [0, 0], [3, 0]])
+    return told(weights, [np.zeros(3), np.array([0.0, 1])], activation, samples)
+
+
+def networks_for(mistake: Mistake) -> Iterator[tuple[Plain, Case]]:
+    """Small ones of each kind; many samples where batches are meant, sensitivities near the number of a guard."""
+    name = mistake.activation or "tanh"
+    if mistake in SAMPLES:
+        yield network((2, 2, 1), "softplus", 257, width=1.0)
+    elif mistake in ARITHMETIC or mistake in ESTIMATED[:4]:
+        guard = max(float(word) for word in re.findall(r"\d[\d.e-]*", mistake.sentence))
+        for seed, share in enumerate((0.02, 0.2, 1.0)):
+            yield network((3, 4, 3), "tanh", 7, seed, last=share * np.sqrt(guard))
+    if mistake.activation:
+        yield network((3, 4, 2), name, 12, 6, width=5.0)  # beyond all bends
+    else:
+        yield network((3, 4, 4, 4), name, 9, 1)
+        yield network((4, 3, 3), "relu", 12, 2)
+        yield network((3, 2), "tanh", 9, 4)
+        yield network((2, 3, 1), "sigmoid", 8, 5)
+    yield network((2, 3, 4, 3, 2), name, 9, 14, width=1.0)
+    if mistake.sentence.startswith("relu'(0)"):
+        yield at_zero("relu")
+
+
+def disagreement(come: Sequence[Any], expected: Sequence[Any], plain: Plain) -> float:
+    """The largest difference of entries, relative to each, or to what rounding is measured on in its array."""
+    worst = 0.0
+    for pair, right, scales in zip(come, expected, plain.scales, strict=True):
+        for mine, theirs, scale in zip(pair, right, scales, strict=True):
+            assert np.shape(mine) == np.shape(theirs), (np.shape(mine), np.shape(theirs))
+            floor = 1e-6 * max(scale.max(), np.abs(theirs[np.isfinite(theirs)]).max(initial=0.0))
+            same = (mine == theirs) | (np.isnan(mine) & np.isnan(theirs))
+            errors = np.where(same, 0, np.abs(mine - theirs) / np.maximum(np.abs(theirs), floor))
+            worst = max(worst, float(np.where(np.isnan(errors), np.inf, errors).max(initial=0.0)))
+    return worst
+
+
+def stated(mistake: Mistake, plain: Plain, case: Case) -> Any:
+    """The wrong importances and shifts that the sentence says."""
+    if mistake.activation:
+        if mistake.activation != case.activation:
+            return plain.scores()
+        value, slope = functions(mistake)
+        return plain.but(value=value or plain.value, slope=slope or plain.slope).scores()
+    statement, words = said(mistake.sentence, GENERAL)
+    return statement(plain, *words)
+
+
+@pytest.mark.parametrize("mistake", [*conformance.MISTAKES, *ESTIMATED], ids=lambda mistake: mistake.id)
+def test_what_a_sentence_says_is_what_the_mistake_does(mistake):
+    shown = 0.0
+    for plain, case in networks_for(mistake):
+        with wrong_numbers():
+            come, expected = mistake.values(parts_of(case)), stated(mistake, plain, case)
+            error = disagreement(come, expected, plain)
+            shown = max(shown, disagreement(expected, plain.scores(), plain))
+        assert error < 1e-9, (repr(case), error)
+    assert shown > FAR, shown
+
+
+@pytest.mark.parametrize("key", NUMBERS)
+def test_the_numbers_of_a_family_are_those_that_people_write(key):
+    came = [words[0] for m in conformance.MISTAKES if (words := words_of(m.sentence, key)) is not None]
+    assert sorted(map(sentences.number, came)) == sorted(map(sentences.number, NUMBERS[key].split()))
+
+
+@pytest.mark.parametrize("mistake", [m for m in conformance.MISTAKES if m.activation], ids=lambda mistake: mistake.id)
+def test_a_wrong_activation_is_what_the_sentence_says_on_both_sides_of_every_kink(mistake):
+    """Value and derivative; where the value is wrong alone, or the derivative, the other one is right."""
+    _, case = network((2, 3, 4, 3, 2), mistake.activation, 9, 14, width=1.0)
+    p, (value, slope) = mistake.passes(parts_of(case)), functions(mistake)
+    with np.errstate(over="ignore"):
+        for mine, theirs in (
+            (p.activation.value, value or VALUES[mistake.activation]),
+            (p.slope, slope or SLOPES[mistake.activation]),
+        ):
+            np.testing.assert_allclose(mine(POINTS), theirs(POINTS), rtol=1e-10, atol=1e-14)
+        if value is not None and slope is not None:
+            h, f = 1e-4, p.activation.value
+            quotient = (8 * (f(POINTS + h) - f(POINTS - h)) - f(POINTS + 2 * h) + f(POINTS - 2 * h)) / (12 * h)
+            np.testing.assert_allclose(p.slope(POINTS), quotient, rtol=1e-6, atol=1e-9)
+
+
+def test_every_statement_is_that_of_some_mistake():
+    """And what "…" leaves out does not make two mistakes one: each has a sentence of its own."""
+    mistakes = [*conformance.MISTAKES, *ESTIMATED]
+    told = [m.sentence for m in mistakes]
+    inner = [
+        f"{found[1]}."
+        for s in told
+        if (found := re.fullmatch("In the forward pass, (.*); the derivative is right.", s))
+    ]
+    for table in (GENERAL, sentences.ACTIVATIONS, sentences.DERIVATIVES):
+        unused = [key for key in table if not any(words_of(s, key) is not None for s in (*told, *inner))]
+        assert not unused, unused
+    assert len(set(told)) == len(told)
