@@ -761,9 +761,9 @@ SAMPLES: Mapping[str, Statement] = {
     "Sensitivities and activations are of different samples: each is beside those of the next sample.": lambda net: (
         net.scores(s=[np.array([s[n - 1] for n in range(net.n)]) for s in net.s])
     ),
-    "The importances and shifts of batches of {} are averaged: …": _of_batches(_plain_mean),
-    "The importances and shifts of batches of {} are averaged by size: …": _of_batches(_by_size),
-    "The importances of batches of {} are added, their shifts averaged: …": _of_batches(
+    "Importances and shifts of batches of {} are averaged: …": _of_batches(_plain_mean),
+    "Importances and shifts of batches of {} are averaged by size: …": _of_batches(_by_size),
+    "Importances of batches of {} are added, their shifts averaged: …": _of_batches(
         lambda values, sizes: sum(values), _plain_mean
     ),
     "Batches of {} count equally: …": _equal_batches,

@@ -24,22 +24,24 @@ from ecprune_np.conformance.catalogue.samples import SAMPLES
 FORWARD_ONLY = "In the forward pass, {}; the derivative is right."
 KINKS = (-3.0, -2.5, -1.0, 0.0, 1.0, 2.5, 3.0, 6.0)
 POINTS = np.concatenate([np.linspace(-7.3, 7.3, 42), *([k - 1e-3, k + 1e-3] for k in KINKS)])
+GUARDS = "1e-3 1e-4 1e-5 1e-6 1.19e-07 1e-8 1e-9 1e-10"
+SIZES = "8 10 16 20 32 50 64 100 128 256"
 NUMBERS = {  # of the families: what people write
     "leaky_relu has the slope {} below zero, not 0.01.": f"-0.01 0.001 0.02 0.05 0.1 {1 / 5.5} 0.2 0.25 0.3",
     "elu has α = {} below zero, not 1.": "0.1 0.2 0.3 0.5 1.5 2 1.6732632423543772",
     "softplus has β = {}, not 1: log(1 + exp(β z))/β.": "0.5 2 5 10 20 100",
     "silu is z sigmoid({} z), not z sigmoid(z).": "0.5 1.702 2",
-    "{} is added to S against…": "1e-3 1e-4 1e-5 1e-6 1.19e-07 1e-8 1e-9 1e-10 1e-12 1e-15 2.22e-16 1e-16 1e-20 1e-30",
-    "S is clamped to {} from below…": "1e-3 1e-4 1e-5 1e-6 1.19e-07 1e-8 1e-9 1e-10 1e-12 1e-15 2.22e-16 1e-16 1e-20 1e-30",
-    "The mean μ is 0 where S is below {}, as…": "1e-3 1e-4 1e-5 1e-6 1.19e-07 1e-8 1e-9 1e-10",
-    "Only a subset of the samples counts, the first {} (the first batch?).": "2 3 4 5 8 10 16 20 32 50 64 100 128 256",
+    "{} is added to S against…": f"{GUARDS} 1e-12 1e-15 2.22e-16 1e-16 1e-20 1e-30",
+    "S is clamped to {} from below…": f"{GUARDS} 1e-12 1e-15 2.22e-16 1e-16 1e-20 1e-30",
+    "The mean μ is 0 where S is below {}, as…": GUARDS,
+    "Only a subset of the samples counts, the first {} (the first batch?).": f"2 3 4 5 {SIZES}",
     "Only a subset of the samples counts, the last {}.": "2 10 16 32 64 100",
-    "Only the last batch of {} counts:…": "8 10 16 20 32 50 64 100 128 256",
-    "The incomplete last batch of {} is dropped.": "8 10 16 20 32 50 64 100 128 256",
-    "Batches of {} count equally:…": "8 10 16 20 32 50 64 100 128 256",
-    "The importances and shifts of batches of {} are averaged:…": "8 10 16 20 32 50 64 100 128 256",
-    "The importances and shifts of batches of {} are averaged by size:…": "8 10 16 20 32 50 64 100 128 256",
-    "The importances of batches of {} are added,…": "8 10 16 20 32 50 64 100 128 256",
+    "Only the last batch of {} counts:…": SIZES,
+    "The incomplete last batch of {} is dropped.": SIZES,
+    "Batches of {} count equally:…": SIZES,
+    "Importances and shifts of batches of {} are averaged:…": SIZES,
+    "Importances and shifts of batches of {} are averaged by size:…": SIZES,
+    "Importances of batches of {} are added,…": SIZES,
 }
 FAR = 1e-4  # of the largest value: a mistake that is nowhere so far from what is right is not tested by a network
 ESTIMATED = (  # of which the diagnosis reads the number off the answers

@@ -143,20 +143,19 @@ SAMPLES: tuple[Mistake, ...] = (
         for mistake in (
             Mistake(
                 f"batch-importances-averaged-{size}",
-                f"The importances and shifts of batches of {size} are averaged: their means differ, and must be merged.",
+                f"Importances and shifts of batches of {size} are averaged: their means differ, and must be merged.",
                 "EC-7.4",
                 formula=_batch_means(size),
             ),
             Mistake(
                 f"batch-importances-averaged-by-size-{size}",
-                f"The importances and shifts of batches of {size} are averaged by size: their means differ, and must be "
-                "merged.",
+                f"Importances and shifts of batches of {size} are averaged by size: their means differ, and must be merged.",
                 "EC-7.4",
                 formula=_weighted_batch_means(size),
             ),
             Mistake(
                 f"batch-importances-added-{size}",
-                f"The importances of batches of {size} are added, their shifts averaged: their moments must be merged.",
+                f"Importances of batches of {size} are added, their shifts averaged: their moments must be merged.",
                 "EC-7.4",
                 formula=_batch_sums(size),
             ),
