@@ -82,7 +82,8 @@ class Plain:
     end_slope: Function
     omega: Array
     cotangents: Function
-    y: Array | None = None
+    metric: str = "output"
+    y: Any = None
     sparsity: float = 0.0
     scope: str = "global"
 

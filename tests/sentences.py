@@ -19,12 +19,16 @@ from plain import (
     Entry,
     Function,
     Plain,
+    cotangents_of,
     density,
     if_above,
     logistic,
     mu,
     normal,
+    of_classes,
+    probabilities,
     right,
+    unit,
 )
 
 Pairs = list[tuple[Array, Array]]
@@ -833,4 +837,335 @@ ARITHMETIC: Mapping[str, Statement] = {
     "Every bias shift is rounded to {} significant digits.": _each_shift(_digits),
     "The derivatives are central differences with a step of {}: …": _differences(central=True),
     "The derivatives are forward differences with a step of {}: …": _differences(central=False),
+}
+
+# The options: metrics, targets, the samples' weights, the output's activation, one logit
+
+
+def _metric(names: str, of: Callable[[Plain, Array, Array], Any]) -> Statement:
+    """Other cotangents than c, of the outputs f, for some metrics; all others are right."""
+
+    def formula(net: Plain) -> Pairs:
+        if net.metric not in names.split():
+            return net.scores()
+        return net.but(cotangents=lambda f: np.asarray(of(net, f, net.cotangents(f)))).scores()
+
+    return formula
+
+
+def _one_logit(names: str, of: Callable[[Plain, Array, Array], Any]) -> Statement:
+    return lambda net: _metric(names, of)(net) if net.k == 1 else net.scores()
+
+
+def _winner(f: Array) -> Array:
+    """p − e of the likeliest class."""
+    p = probabilities(f)
+    return np.array([p - np.eye(p.shape[1])[[list(row).index(max(row)) for row in p]]])[..., -f.shape[1] :]
+
+
+def _weighted(omega: Callable[[Array], Array]) -> Statement:
+    """Other weights of the samples; those that are all the same are none."""
+    return lambda net: net.scores() if (net.omega == net.omega[0]).all() else net.but(omega=omega(net.omega)).scores()
+
+
+def _times(factor: Callable[[Array], float]) -> Statement:
+    """Importances times something of the samples' weights, where there are some."""
+    return lambda net: importances(lambda I, _: I * (1.0 if (net.omega == net.omega[0]).all() else factor(net.omega)))(
+        net
+    )
+
+
+def _gradients_weighted(net: Plain) -> Pairs:
+    """s = (ω J)², of weights whose mean is 1, and plain means of it."""
+    omega = net.omega / np.mean(net.omega)
+    return net.but(omega=np.ones(net.n)).scores(s=[omega[:, np.newaxis] ** 2 * s for s in net.s])
+
+
+def _in_the_mean_only(net: Plain) -> Pairs:
+    return net.entries(lambda E, w, s, a: (w**2 * np.mean(s * (a - mu(E, s, a)) ** 2), w * mu(E, s, a)))
+
+
+def _where_the_output_is_activated(**of: Callable[[Plain], Any]) -> Statement:
+    return lambda net: net.scores() if net.end is VALUES["identity"] else network(**of)(net)
+
+
+CLASSES, LOSSES = "softmax fisher", "mse cross_entropy"
+OPTIONS: Mapping[str, Statement] = {
+    "The option `metric` is taken and ignored: the change of the outputs themselves.": _metric(
+        f"{CLASSES} {LOSSES}", lambda net, f, c: unit(f)
+    ),
+    "The derivative of softmax lacks its − p: p_r e_r in place of p_r (e_r − p).": _metric(
+        "softmax", lambda net, f, c: of_classes(f, lambda p, e, all_of: p * e)
+    ),
+    "The Fisher metric is taken for diag p: its − p pᵀ is missing.": _metric(
+        "fisher", lambda net, f, c: of_classes(f, lambda p, e, all_of: np.sqrt(p) * e)
+    ),
+    "The metric is that of the class probabilities (softmax), not their divergence (Fisher).": _metric(
+        "fisher", lambda net, f, c: cotangents_of("softmax", None)(f)
+    ),
+    "The metric is the divergence of the class probabilities (Fisher), not their squared change (softmax).": _metric(
+        "softmax", lambda net, f, c: cotangents_of("fisher", None)(f)
+    ),
+    "The metric is that of log-softmax: e_r − p, without the probability's factor.": _metric(
+        CLASSES, lambda net, f, c: of_classes(f, lambda p, e, all_of: e - all_of)
+    ),
+    "The metric is the gradient of the cross-entropy with the likeliest class: …": _metric(
+        "fisher", lambda net, f, c: _winner(f)
+    ),
+    "The loss is twice the right one: …": _metric(LOSSES, lambda net, f, c: c + c),
+    "The squared error is halved, ½ (f − y)²: …": _metric("mse", lambda net, f, c: [(f - net.y) / net.k]),
+    "The squared error is summed over the outputs, where it is averaged.": _metric(
+        "mse", lambda net, f, c: [2 * (f - net.y)]
+    ),
+    "The loss is ½ Σ_k (f_k − y_k)², where it is the mean over k of (f_k − y_k)².": _metric(
+        "mse", lambda net, f, c: [f - net.y]
+    ),
+    "The cross-entropy is divided by the number of classes.": _metric(
+        "cross_entropy", lambda net, f, c: c / probabilities(f).shape[1]
+    ),
+    "The targets are ignored: the squared error is that with y = 0.": _metric("mse", lambda net, f, c: [2 * f / net.k]),
+    "The gradient of the cross-entropy is p, where it is p − y.": _metric(
+        "cross_entropy", lambda net, f, c: [probabilities(f)[:, -f.shape[1] :]]
+    ),
+    "One logit goes through a softmax of its own, which is 1 whatever it is: nothing counts. …": _one_logit(
+        f"{CLASSES} cross_entropy", lambda net, f, c: [0 * f]
+    ),
+    "Of one logit only the second class counts: the first one's probability changes as much.": _one_logit(
+        CLASSES, lambda net, f, c: [c[1]]
+    ),
+    "The two classes of one logit are exchanged: z is that of class 1.": _one_logit(
+        "cross_entropy", lambda net, f, c: [probabilities(f)[:, 1:] - (1 - net.y[:, np.newaxis])]
+    ),
+    "The option `sample_weight` is taken and ignored.": _weighted(np.ones_like),
+    "The samples' weights are squared.": _weighted(lambda omega: omega * omega),
+    "The samples' weights, whose mean is 1, multiply gradients, which are squared then.": _gradients_weighted,
+    "The roots of the samples' weights take their place.": _weighted(np.sqrt),
+    "Weighted sums are divided by N, not by the sum of the weights.": _times(lambda omega: sum(omega) / len(omega)),
+    "Weighted sums are not divided by the sum of the weights.": _times(sum),
+    "The samples' weights enter the mean μ, not the variance v.": _in_the_mean_only,
+    "Samples of weight 0 count in N.": _times(lambda omega: sum(v > 0 for v in omega) / len(omega)),
+    "The option `output_activation` is taken and ignored.": network(
+        end=lambda net: VALUES["identity"], end_slope=lambda net: SLOPES["identity"]
+    ),
+    "The derivative of the output's activation is missing from the backward pass.": network(
+        end_slope=lambda net: SLOPES["identity"]
+    ),
+    "The last layer has the hidden layers' activation, whatever `output_activation` says.": (
+        _where_the_output_is_activated(end=lambda net: net.value, end_slope=lambda net: net.slope)
+    ),
+    "Hidden layers have the output's activation too.": _where_the_output_is_activated(
+        value=lambda net: net.end, slope=lambda net: net.end_slope
+    ),
+}
+
+# The other kinds of answers: importances a layer, without shifts; of the loss's gradient, that by the biases too
+
+Layers = Sequence[Array]
+
+
+def _one_by_one(of: Callable[..., float]) -> Callable[..., Layers]:
+    """An importance of (E, w, s, a), one weight after the other."""
+    return lambda net: [I for I, _ in criterion(of)(net)]
+
+
+def _of_gradients(of: Callable[[float, Array], float]) -> Callable[..., Layers]:
+    """An importance of w and each sample's ∂ℓ/∂w."""
+    return lambda net: [I for I, _ in _gradient(of)(net)]
+
+
+def _alone(statement: Statement) -> Callable[..., Layers]:
+    return lambda net: [I for I, _ in statement(net)]
+
+
+def _inverse(columns: Array, damping: float) -> Array:
+    """The diagonal of H⁻¹, H = CᵀC, to which a share of its mean diagonal is added."""
+    H = columns.T @ columns
+    return np.diag(np.linalg.inv(H + damping * np.trace(H) / len(H) * np.eye(len(H))))
+
+
+def _row_inverted(of: Callable[[float, float], float], with_bias: bool = True) -> Callable[..., Layers]:
+    """A function of w and [H⁻¹]_jj, with the Hessian of each row."""
+
+    def formula(net: Plain, word: str = "0") -> Layers:
+        found = []
+        for l, w in enumerate(net.w):
+            inverse = [_inverse(_of_row(net, l, i, with_bias), float(word)) for i in range(len(w))]
+            found.append(np.array([[of(w[i, j], inverse[i][j]) for j in range(w.shape[1])] for i in range(len(w))]))
+        return found
+
+    return formula
+
+
+def _parameters(
+    net: Plain, jacobians: Sequence[Array], biases: bool = True
+) -> tuple[Array, list[tuple[int, int, int]]]:
+    """The outputs' derivatives by each parameter, a column each, and which weight (l, i, j) a column is of."""
+    columns, places = [], []
+    for l, (w, a, J) in enumerate(zip(net.w, net.a, jacobians)):
+        for i, j in np.ndindex(w.shape):
+            columns.append((J[..., i] * a[:, j]).ravel())
+            places.append((l, i, j))
+    if biases:
+        columns += [J[..., i].ravel() for J in jacobians for i in range(J.shape[2])]
+    return np.column_stack(columns) / np.sqrt(net.n), places
+
+
+def _network_compensates(biases: bool = True, of: Callable[[Array], Array] = lambda J: J) -> Callable[..., Layers]:
+    """All other parameters answer: w² times what they leave."""
+
+    def formula(net: Plain) -> Layers:
+        columns, places = _parameters(net, [of(J) for J in net.J], biases)
+        found = [np.zeros(w.shape) for w in net.w]
+        for q, (l, i, j) in enumerate(places):
+            found[l][i, j] = net.w[l][i, j] ** 2 * _left_over(columns, q)[0]
+        return found
+
+    return formula
+
+
+def _network_inverted(of: Callable[[float, float], float]) -> Callable[..., Layers]:
+    def formula(net: Plain, word: str = "0") -> Layers:
+        columns, places = _parameters(net, net.J)
+        found, inverse = [np.zeros(w.shape) for w in net.w], _inverse(columns, float(word))
+        for (l, i, j), own in zip(places, inverse):
+            found[l][i, j] = of(net.w[l][i, j], own)
+        return found
+
+    return formula
+
+
+def _layer_compensates(net: Plain) -> Layers:
+    parts = [net.but(w=[w], b=[b]) for w, b in zip(net.w, net.b)]
+    for part, a, J in zip(parts, net.a, net.J):
+        part.__dict__.update(a=[a], J=[J])
+    return [_network_compensates()(part)[0] for part in parts]
+
+
+def loss_gradient(net: Plain) -> Pairs:
+    """∂E[ℓ]/∂W and ∂E[ℓ]/∂b (EC-2.6)."""
+    return [
+        (np.array([[net.E(J[0, :, i] * a_j) for a_j in a.T] for i in range(J.shape[2])]), net.E(J[0]))
+        for J, a in zip(net.J, net.a)
+    ]
+
+
+def _gradients(of: Callable[[Array, Array, Plain], tuple[Array, Array]]) -> Statement:
+    return lambda net: [of(by_weights, by_biases, net) for by_weights, by_biases in loss_gradient(net)]
+
+
+DIAGONAL = _one_by_one(lambda E, w, s, a: w * w * E(s * a * a))
+RIGHT: Mapping[str, Callable[..., Any]] = {
+    "uncompensated": DIAGONAL,
+    "wanda": _one_by_one(lambda E, w, s, a: abs(w) * math.sqrt(E(a * a))),
+    "gradient_magnitude": _of_gradients(lambda w, g: abs(w * np.mean(g))),
+    "obc": _alone(row_compensates(with_bias=True)),
+    "obs": _network_compensates(),
+    "loss_gradient": loss_gradient,
+}
+KINDS: Mapping[str, Mapping[str, Callable[..., Any]]] = {
+    "uncompensated": {
+        "The importance is E[s a²], without w².": _one_by_one(lambda E, w, s, a: E(s * a * a)),
+        "The importance is |w| E[s a²]: the weight is not squared.": _one_by_one(
+            lambda E, w, s, a: abs(w) * E(s * a * a)
+        ),
+        "The importance is I = w² v, EC's, with the best shift of the bias: nothing is to compensate.": _one_by_one(
+            lambda E, w, s, a: right(E, w, s, a)[0]
+        ),
+        "The importance is w² E[s |a|]: the activation is not squared.": _one_by_one(
+            lambda E, w, s, a: w**2 * E(s * abs(a))
+        ),
+        "The importance is w² S μ²: the square of the mean in place of the mean of the squares.": _one_by_one(
+            lambda E, w, s, a: w**2 * E(s) * mu(E, s, a) ** 2
+        ),
+        "Sensitivity and activation are averaged separately, E[s] E[a²].": _one_by_one(
+            lambda E, w, s, a: w**2 * E(s) * E(a * a)
+        ),
+        "The mean is taken before the square: Σ_k E[J_k a]² w².": lambda net: [
+            np.array(
+                [
+                    [w[i, j] ** 2 * sum(np.mean(J_k[:, i] * a_j) ** 2 for J_k in J) for j, a_j in enumerate(a.T)]
+                    for i in range(len(w))
+                ]
+            )
+            for w, J, a in zip(net.w, net.J, net.a)
+        ],
+    },
+    "wanda": {
+        "The importance is |w| E[a²]: the root is missing.": _one_by_one(lambda E, w, s, a: abs(w) * E(a * a)),
+        "The importance is |w| √(Σ_n a²), the norm of the inputs: …": _one_by_one(
+            lambda E, w, s, a: abs(w) * math.sqrt(sum(a * a))
+        ),
+        "The importance is |w| Σ_n a²: …": _one_by_one(lambda E, w, s, a: abs(w) * sum(a * a)),
+        "The importance is w² E[a²], the square of the right one.": _one_by_one(lambda E, w, s, a: w * w * E(a * a)),
+        "The importance is |w| E|a|: …": _one_by_one(lambda E, w, s, a: abs(w) * E(abs(a))),
+        "The importance is |w| times the standard deviation of the inputs: …": _one_by_one(
+            lambda E, w, s, a: abs(w) * math.sqrt(E((a - E(a)) ** 2))
+        ),
+        "The importance is |w| max_n |a|.": _one_by_one(lambda E, w, s, a: abs(w) * max(abs(a))),
+        "The importance is w √E[a²], with the weight's sign.": _one_by_one(lambda E, w, s, a: w * math.sqrt(E(a * a))),
+        "The importance is √E[a²], without |w|.": _one_by_one(lambda E, w, s, a: math.sqrt(E(a * a))),
+        "The importance is |w|, without the inputs.": _one_by_one(lambda E, w, s, a: abs(w)),
+        "Every layer is taken to receive preactivations: its activation is missing.": lambda net: [
+            abs(w) * np.sqrt(net.E(a * a)) for w, a in zip(net.w, [net.x, *net.z])
+        ],
+    },
+    "gradient_magnitude": {
+        "The importance is |∂E[ℓ]/∂w|, without the weight.": _of_gradients(lambda w, g: abs(np.mean(g))),
+        "The importance is w ∂E[ℓ]/∂w, with its sign.": _of_gradients(lambda w, g: w * np.mean(g)),
+        "The importance is (w ∂E[ℓ]/∂w)²: it is squared.": _of_gradients(lambda w, g: (w * np.mean(g)) ** 2),
+        "Absolute values are taken before the mean: |w| E|∂ℓ/∂w|.": _of_gradients(
+            lambda w, g: abs(w) * np.mean(abs(g))
+        ),
+        "The importance is w² E[(∂ℓ/∂w)²], the empirical Fisher's.": _of_gradients(lambda w, g: w * w * np.mean(g * g)),
+        "The gradient is summed over the samples, where it is averaged: a factor N.": _of_gradients(
+            lambda w, g: abs(w * sum(g))
+        ),
+    },
+    "obc": {
+        "The bias does not compensate: …": _alone(row_compensates(with_bias=False)),
+        "The Hessian is E[ã ãᵀ], the same for every row: …": _alone(row_compensates(with_bias=True, weighted=False)),
+        "The Hessian is E[a aᵀ], without the sensitivity s_i and the bias.": _alone(
+            row_compensates(with_bias=False, weighted=False)
+        ),
+        "Only the Hessian's diagonal is inverted: w² H_jj, Optimal Brain Damage.": DIAGONAL,
+        "The importance is w² [H⁻¹]_jj: …": _row_inverted(lambda w, own: w * w * own),
+        "The bias alone compensates, not the row's other weights: EC's importance.": _one_by_one(
+            lambda E, w, s, a: right(E, w, s, a)[0]
+        ),
+        "The Hessian is damped: {} of its mean diagonal is added, which moves its inverse.": _row_inverted(
+            lambda w, own: w * w / own
+        ),
+        "The Hessian is damped by {} of its mean diagonal, and the bias does not compensate.": _row_inverted(
+            lambda w, own: w * w / own, with_bias=False
+        ),
+    },
+    "obs": {
+        "The biases do not compensate: …": _network_compensates(biases=False),
+        "Only the Hessian's diagonal is inverted: w² H_qq, Optimal Brain Damage.": DIAGONAL,
+        "The importance is w² [H⁻¹]_qq: …": _network_inverted(lambda w, own: w * w * own),
+        "Each layer has a Hessian of its own: …": _layer_compensates,
+        "Each neuron has a Hessian of its own, as in Optimal Brain Compression.": RIGHT["obc"],
+        "The Hessian is that of the sum of the outputs.": _network_compensates(of=lambda J: np.array([sum(J)])),
+        "The Hessian is that of the first output alone.": _network_compensates(of=lambda J: np.array([J[0]])),
+        "The Hessian is damped: {} of its mean diagonal is added, which moves its inverse.": _network_inverted(
+            lambda w, own: w * w / own
+        ),
+    },
+    "loss_gradient": {
+        "The gradient is summed over the samples, where it is averaged: a factor N.": _gradients(
+            lambda g, b, net: (net.n * g, net.n * b)
+        ),
+        "The gradient has the wrong sign: it is the step of a descent.": _gradients(lambda g, b, net: (-g, -b)),
+        "The gradient by the biases is summed over the samples, where it is averaged.": _gradients(
+            lambda g, b, net: (g, net.n * b)
+        ),
+        "The gradient by the biases is divided by N twice.": _gradients(lambda g, b, net: (g, b / net.n)),
+        "The gradient by the weights is summed over the samples, where it is averaged.": _gradients(
+            lambda g, b, net: (net.n * g, b)
+        ),
+        "The gradient by the biases is zero.": _gradients(lambda g, b, net: (g, 0 * b)),
+        "The gradient is divided by the number of outputs once too often.": _gradients(
+            lambda g, b, net: (g / net.k, b / net.k)
+        ),
+    },
 }

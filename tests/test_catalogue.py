@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,10 @@ from ecprune_np import conformance
 from ecprune_np.conformance._case import Case, Reference
 from ecprune_np.conformance.catalogue import arithmetic
 from ecprune_np.conformance.catalogue._mistake import Mistake, wrong_numbers
-from ecprune_np.conformance.catalogue._parts import parts_of
+from ecprune_np.conformance.catalogue._parts import parts_of, scores
 from ecprune_np.conformance.catalogue.arithmetic import ARITHMETIC
+from ecprune_np.conformance.catalogue.criteria import RIGHT, SHARED, mistakes_of
+from ecprune_np.conformance.catalogue.options import OPTIONS
 from ecprune_np.conformance.catalogue.samples import SAMPLES
 
 FORWARD_ONLY = "In the forward pass, {}; the derivative is right."
@@ -133,7 +136,7 @@ def told(w: Any, b: Any, activation: str, x: Any, output: str = "identity", **op
     omega = options.get("sample_weight")
     functions = VALUES[activation], SLOPES[activation], VALUES[output], SLOPES[output]
     omega = np.ones(len(x)) if omega is None else omega
-    plain = Plain(w, b, x, *functions, omega, cotangents_of(metric, y), y)
+    plain = Plain(w, b, x, *functions, omega, cotangents_of(metric, y), metric, y)
     return plain, Case("", (), "", tuple(w), tuple(b), activation, x, Reference(), output_activation=output, **options)
 
 
@@ -166,10 +169,10 @@ def networks_for(mistake: Mistake) -> Iterator[tuple[Plain, Case]]:
         yield at_zero("relu")
 
 
-def disagreement(come: Sequence[Any], expected: Sequence[Any], plain: Plain) -> float:
+def disagreement(come: Sequence[Any], expected: Sequence[Any], plain: Plain, sizes: Any = None) -> float:
     """The largest difference of entries, relative to each, or to what rounding is measured on in its array."""
     worst = 0.0
-    for pair, right, scales in zip(come, expected, plain.scales, strict=True):
+    for pair, right, scales in zip(come, expected, sizes or plain.scales, strict=True):
         for mine, theirs, scale in zip(pair, right, scales, strict=True):
             assert np.shape(mine) == np.shape(theirs), (np.shape(mine), np.shape(theirs))
             floor = 1e-6 * max(scale.max(), np.abs(theirs[np.isfinite(theirs)]).max(initial=0.0))
@@ -219,6 +222,10 @@ def test_a_wrong_activation_is_what_the_sentence_says_on_both_sides_of_every_kin
             (p.slope, slope or SLOPES[mistake.activation]),
         ):
             np.testing.assert_allclose(mine(POINTS), theirs(POINTS), rtol=1e-10, atol=1e-14)
+        other = parts_of(
+            network((2, 3, 4, 3, 2), "relu" if mistake.activation == "tanh" else "tanh", 9, 14, width=1.0)[1]
+        )
+        assert mistake.passes(other) is other  # networks of another activation are right
         if value is not None and slope is not None:
             h, f = 1e-4, p.activation.value
             quotient = (8 * (f(POINTS + h) - f(POINTS - h)) - f(POINTS + 2 * h) + f(POINTS - 2 * h)) / (12 * h)
@@ -238,3 +245,90 @@ def test_every_statement_is_that_of_some_mistake():
         unused = [key for key in table if not any(words_of(s, key) is not None for s in (*told, *inner))]
         assert not unused, unused
     assert len(set(told)) == len(told)
+
+
+# Options
+
+
+@cache
+def networks_with_options() -> tuple[tuple[Plain, Case], ...]:
+    """Of every metric, with three outputs and with one; of weighted samples, some of weight 0; of activated outputs."""
+    made = []
+    for seed, (metric, n_outputs) in enumerate(product(("softmax", "fisher", "mse", "cross_entropy"), (3, 1))):
+        drawn = make([2, 3, n_outputs], n_samples=7, seed=seed)
+        made.append((drawn, {"metric": metric, "y": drawn.targets(metric)}))
+    for seed, zero in enumerate((0.0, 0.5)):
+        drawn = make([2, 3, 2], n_samples=8, seed=20 + seed)
+        made.append((drawn, {"sample_weight": np.where(drawn.sample_weight < 1.2, zero, drawn.sample_weight)}))
+    drawn = make([2, 3, 2], n_samples=7, seed=30)
+    made.append((drawn, {"output": "sigmoid"}))
+    made.append((drawn, {"output": "softplus", "metric": "mse", "y": drawn.targets("mse")}))
+    return tuple(told(d.mlp.weights, d.mlp.biases, "tanh", d.x, **options) for d, options in made)
+
+
+@pytest.mark.parametrize("mistake", OPTIONS, ids=lambda mistake: mistake.id)
+def test_what_a_sentence_on_options_says_is_what_the_mistake_does(mistake):
+    statement, words = said(mistake.sentence, sentences.OPTIONS)
+    shown = 0.0
+    for plain, case in networks_with_options():
+        come, expected = mistake.values(parts_of(case)), statement(plain, *words)
+        error = disagreement(come, expected, plain)
+        shown = max(shown, disagreement(expected, plain.scores(), plain))
+        assert error < 1e-9, (repr(case), case.metric, error)
+    assert shown > FAR, shown
+    plain, case = network((3, 4, 4, 4), "tanh", 9, 1)
+    assert (
+        disagreement(mistake.values(parts_of(case)), plain.scores(), plain) < 1e-9
+    )  # without options nothing is wrong
+
+
+# Other kinds of answers
+
+
+def own_mistakes_of(kind: str) -> list[Mistake]:
+    shared = {m.sentence for m in SHARED[kind]}
+    return [m for m in mistakes_of(kind) if m.sentence not in shared]
+
+
+def networks_of_kind(kind: str) -> list[tuple[Plain, Case]]:
+    """Enough samples for a Hessian to have an inverse; of Wanda a weighted one, of a gradient one of each loss."""
+    if kind in ("gradient_magnitude", "loss_gradient"):
+        return [pair for pair in networks_with_options() if pair[1].y is not None and "output" not in pair[1].metric]
+    plain = [network((2, 3, 2), "tanh", 20, 7, width=1.0), network((3, 2), "tanh", 9, 4)]
+    return plain + [pair for pair in networks_with_options() if kind == "wanda" and pair[1].sample_weight is not None]
+
+
+def far_from(come: Any, expected: Any, plain: Plain, kind: str) -> float:
+    if kind == "loss_gradient":
+        sizes = [(np.abs(g), np.abs(b)) for g, b in sentences.loss_gradient(plain)]
+        return disagreement(come, expected, plain, sizes)
+    return disagreement([(I, 0 * I) for I, _ in come], [(np.asarray(I), 0 * I) for I in expected], plain)
+
+
+@pytest.mark.parametrize(
+    ("kind", "mistake"),
+    [(kind, m) for kind in sentences.KINDS for m in own_mistakes_of(kind)],
+    ids=str,
+)
+def test_what_a_sentence_on_another_kind_says_is_what_the_mistake_does(kind, mistake):
+    statement, words = said(mistake.sentence, sentences.KINDS[kind])
+    shown = 0.0
+    for plain, case in networks_of_kind(kind):
+        come, expected, right = mistake.values(parts_of(case)), statement(plain, *words), sentences.RIGHT[kind](plain)
+        assert kind == "loss_gradient" or not any(d.any() for _, d in come)
+        error = far_from(come, expected, plain, kind)
+        shown = max(shown, far_from(RIGHT[kind](parts_of(case)), expected, plain, kind))
+        assert error < 1e-9, (repr(case), error)
+        assert far_from(RIGHT[kind](parts_of(case)), right, plain, kind) < 1e-9
+    assert shown > FAR, shown
+
+
+@pytest.mark.parametrize("kind", sentences.KINDS)
+def test_another_kind_shares_the_passes_and_what_is_done_in_the_end(kind):
+    shared = mistakes_of(kind)[len(own_mistakes_of(kind)) :]
+    by_id = {m.id: m for m in SHARED[kind]}
+    assert shared and {m.id for m in shared} <= {*by_id}
+    for mistake in shared:
+        told = by_id[mistake.id]
+        assert mistake.formula is RIGHT[kind] and told.formula is scores
+        assert (mistake.sentence, mistake.passes, mistake.after) == (told.sentence, told.passes, told.after)

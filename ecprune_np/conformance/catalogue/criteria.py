@@ -31,7 +31,12 @@ def _alone(function: Importances) -> Callable[[Parts], Pairs]:
 
 def _wanda(p: Parts) -> list[Array]:
     """|w| √E[a²] (EC-6.7)."""
-    return [np.abs(w) * np.sqrt(np.average(a**2, axis=0, weights=p.weight)) for w, a in zip(p.w, p.a)]
+    return [np.abs(w) * np.sqrt(_mean(p, a**2)) for w, a in zip(p.w, p.a)]
+
+
+def _mean(p: Parts, values: Array) -> Array:
+    """E over the samples (EC-1.3)."""
+    return np.asarray(np.average(values, axis=0, weights=p.weight))
 
 
 def _gradients(p: Parts) -> list[Array]:
@@ -80,25 +85,25 @@ CRITERIA: dict[str, Rows] = {
     ),
     "wanda": (
         ("without-root", "The importance is |w| E[a²]: the root is missing.",
-         lambda p: [np.abs(w) * np.average(a**2, axis=0, weights=p.weight) for w, a in zip(p.w, p.a)]),
+         lambda p: [np.abs(w) * _mean(p, a**2) for w, a in zip(p.w, p.a)]),
         ("norm-not-mean", "The importance is |w| √(Σ_n a²), the norm of the inputs: E is the mean over the samples.",
          lambda p: [np.abs(w) * np.sqrt((a**2).sum(axis=0)) for w, a in zip(p.w, p.a)]),
         ("norm-without-root", "The importance is |w| Σ_n a²: the root is missing, and E is the mean over the samples.",
          lambda p: [np.abs(w) * (a**2).sum(axis=0) for w, a in zip(p.w, p.a)]),
         ("squared", "The importance is w² E[a²], the square of the right one.", lambda p: [I**2 for I in _wanda(p)]),
         ("mean-magnitude", "The importance is |w| E|a|: the mean magnitude in place of the root of the mean square.",
-         lambda p: [np.abs(w) * np.abs(a).mean(axis=0) for w, a in zip(p.w, p.a)]),
-        ("deviation", "The importance is |w| times the standard deviation of the inputs: no mean is subtracted.",
-         lambda p: [np.abs(w) * a.std(axis=0) for w, a in zip(p.w, p.a)]),
+         lambda p: [np.abs(w) * _mean(p, np.abs(a)) for w, a in zip(p.w, p.a)]),
+        ("deviation", "The importance is |w| times the standard deviation of the inputs: no mean is to be subtracted.",
+         lambda p: [np.abs(w) * np.sqrt(_mean(p, (a - _mean(p, a)) ** 2)) for w, a in zip(p.w, p.a)]),
         ("largest-input", "The importance is |w| max_n |a|.",
          lambda p: [np.abs(w) * np.abs(a).max(axis=0) for w, a in zip(p.w, p.a)]),
         ("weight-signed", "The importance is w √E[a²], with the weight's sign.",
          lambda p: [np.sign(w) * I for w, I in zip(p.w, _wanda(p))]),
         ("weight-missing", "The importance is √E[a²], without |w|.",
-         lambda p: [np.broadcast_to(np.sqrt((a**2).mean(axis=0)), w.shape) for w, a in zip(p.w, p.a)]),
+         lambda p: [np.broadcast_to(np.sqrt(_mean(p, a**2)), w.shape) for w, a in zip(p.w, p.a)]),
         ("magnitude-alone", "The importance is |w|, without the inputs.", lambda p: [np.abs(w) for w in p.w]),
         ("first-layers-input", "Every layer is taken to receive preactivations: its activation is missing.",
-         lambda p: [np.abs(w) * np.sqrt((a**2).mean(axis=0)) for w, a in zip(p.w, (p.x, *p.z[:-1]))]),
+         lambda p: [np.abs(w) * np.sqrt(_mean(p, a**2)) for w, a in zip(p.w, (p.x, *p.z[:-1]))]),
     ),
     "gradient_magnitude": (
         ("gradient-alone", "The importance is |∂E[ℓ]/∂w|, without the weight.",

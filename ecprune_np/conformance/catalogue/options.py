@@ -11,7 +11,7 @@ from ...activations import ACTIVATIONS, Activation
 from ...losses import class_logits, softmax
 from ...metrics import output_cotangents
 from ._mistake import Mistake, changed
-from ._parts import Pair, Pairs, Parts, about, again, mean, quotient, scores
+from ._parts import Pairs, Parts, about, again, mean
 
 Cotangents = Callable[[Array, Array], Array]  # of the outputs f (N, K) and the right ones c (R, N, K)
 CLASSES, LOSSES = ("softmax", "fisher"), ("mse", "cross_entropy")
@@ -92,12 +92,9 @@ def _weights(function: Callable[[Array], Array]) -> Callable[[Parts], Parts]:
 
 def _weighted_mean_only(p: Parts) -> Pairs:
     """The samples' weights in μ, and not in v."""
-
-    def pair(w: Array, s: Array, a: Array) -> Pair:
-        centre = mean(s, a)
-        return w**2 * about(quotient(s, p.weight[:, np.newaxis]), a, centre), w * centre
-
-    return [pair(w, s, a) for w, s, a in zip(p.w, p.s, p.a)] if (p.weight != 1).any() else scores(p)
+    plain = again(p, weight=np.ones_like(p.weight)).s
+    centres = [mean(s, a) for s, a in zip(p.s, p.a)]
+    return [(w**2 * about(s, a, centre), w * centre) for w, s, a, centre in zip(p.w, plain, p.a, centres)]
 
 
 def _scaled(p: Parts, factor: float) -> float:
@@ -125,7 +122,7 @@ OPTIONS: tuple[Mistake, ...] = (
     ),
     Mistake(
         "sample-weights-squared-not-normalised",
-        "The samples' weights multiply gradients, which are squared then.",
+        "The samples' weights, whose mean is 1, multiply gradients, which are squared then.",
         "EC-1.3",
         _weights(lambda v: v**2),
     ),

@@ -149,7 +149,8 @@ SAMPLES: tuple[Mistake, ...] = (
             ),
             Mistake(
                 f"batch-importances-averaged-by-size-{size}",
-                f"Importances and shifts of batches of {size} are averaged by size: their means differ, and must be merged.",
+                f"Importances and shifts of batches of {size} are averaged by size: "
+                "their means differ, and must be merged.",
                 "EC-7.4",
                 formula=_weighted_batch_means(size),
             ),
