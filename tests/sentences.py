@@ -1169,3 +1169,214 @@ KINDS: Mapping[str, Mapping[str, Callable[..., Any]]] = {
         ),
     },
 }
+
+# The pruning step: weights and biases a layer
+
+Place = tuple[int, int, int]  # layer, row, column: the order in which ties go
+Count = Callable[[float, int], float]  # of the sparsity and n
+
+
+def _round(s: float, n: int) -> float:
+    return round(s * n)
+
+
+def _groups(layers: Layers, scope: str) -> list[list[Place]]:
+    """The places that are compared with each other."""
+    places = [(l, i, j) for l, layer in enumerate(layers) for i, j in np.ndindex(layer.shape)]
+    keys = {"global": lambda p: 0, "layer": lambda p: p[0], "row": lambda p: p[:2]}
+    return [[p for p in places if keys[scope](p) == key] for key in sorted({keys[scope](p) for p in places})]
+
+
+def _lowest(net: Plain, values: Layers, count: Count = _round, scope: str = "", last_first: bool = False) -> set[Place]:
+    """The places of the lowest values, so many of each group."""
+    gone: set[Place] = set()
+    for group in _groups(values, scope or net.scope):
+        ties = [tuple(-k for k in p) if last_first else p for p in group]
+        order = sorted(zip([values[l][i, j] for l, i, j in group], ties, group))
+        gone.update(p for _, _, p in order[: max(0, int(count(net.sparsity, len(group))))])
+    return gone
+
+
+def _own_importances(net: Plain) -> Layers:
+    return [I for I, _ in net.scores()]
+
+
+def _without(net: Plain, gone: set[Place], of_shifts: Callable[[int, int, list[float]], float] | None = None) -> Pairs:
+    """The network without some weights, whose shifts are added; or a function of (l, i, the shifts of those gone)."""
+    w, b = [v.copy() for v in net.w], [v.copy() for v in net.b]
+    for l, i in ((l, i) for l, own in enumerate(net.b) for i in range(len(own))):
+        columns = sorted(j for k, row, j in gone if (k, row) == (l, i))
+        d = [net.scores()[l][1][i, j] for j in columns]
+        b[l][i] = net.b[l][i] + sum(d) if of_shifts is None else of_shifts(l, i, d)
+        w[l][i, columns] = 0
+    return list(zip(w, b))
+
+
+def _right_ones(net: Plain) -> set[Place]:
+    return _lowest(net, _own_importances(net))
+
+
+def _removed(of: Callable[[Plain], set[Place]]) -> Statement:
+    """Other weights go, and their shifts are added."""
+    return lambda net: _without(net, of(net))
+
+
+def _counted(count: Count) -> Statement:
+    return _removed(lambda net: _lowest(net, _own_importances(net), count))
+
+
+def _compared(of: Callable[[Plain], Layers]) -> Statement:
+    return _removed(lambda net: _lowest(net, of(net)))
+
+
+def _biases(of: Callable[[Plain, int, int, list[float]], float]) -> Statement:
+    """The right weights go, and each bias is a function of (l, i, the shifts of its row that go)."""
+    return lambda net: _without(net, _right_ones(net), lambda l, i, d: of(net, l, i, d))
+
+
+def _with_the_last(net: Plain, and_ties: bool) -> set[Place]:
+    """All below the last one that goes, in importance, with all that tie with it or none."""
+    gone: set[Place] = set()
+    I = _own_importances(net)
+    for group in _groups(I, net.scope):
+        values = sorted(I[l][i, j] for l, i, j in group)
+        n = round(net.sparsity * len(group))
+        gone.update(
+            (l, i, j)
+            for l, i, j in group
+            if n and (I[l][i, j] < values[n - 1] or (and_ties and I[l][i, j] == values[n - 1]))
+        )
+    return gone
+
+
+def _beside_zeros(net: Plain) -> set[Place]:
+    """Weights that are not zero go until there are round(s n) of them, as far as there are."""
+    gone: set[Place] = set()
+    I = _own_importances(net)
+    for group in _groups(I, net.scope):
+        others = sorted((I[l][i, j], (l, i, j)) for l, i, j in group if net.w[l][i, j] != 0)
+        gone.update(p for _, p in others[: round(net.sparsity * len(group))])
+    return gone | {
+        (l, i, j) for l, w in enumerate(net.w) for i, j in np.ndindex(w.shape) if w[i, j] == 0 and net.sparsity
+    }
+
+
+def _layer_after_layer(net: Plain) -> Pairs:
+    """In scope "layer", for a cut through all layers at once needs all importances at once."""
+    if net.scope == "global":
+        return _without(net, _right_ones(net))
+    left = net
+    for l in range(len(net.b)):
+        gone = {p for p in _lowest(left, _own_importances(left)) if p[0] == l}
+        pruned = _without(left, gone)
+        left = left.but(w=[w for w, _ in pruned], b=[b for _, b in pruned])
+    return list(zip(left.w, left.b))
+
+
+def _with_biases(net: Plain) -> Pairs:
+    together = [np.column_stack([I, b * b]) for I, b in zip(_own_importances(net), net.b)]
+    gone = _lowest(net, together)
+    pruned = _without(net, {(l, i, j) for l, i, j in gone if j < net.w[l].shape[1]})
+    kept = [
+        [0.0 if (l, i, net.w[l].shape[1]) in gone else net.b[l][i] for i in range(len(b))]
+        for l, (_, b) in enumerate(pruned)
+    ]
+    return [(w, b - own + kept_b) for (w, b), own, kept_b in zip(pruned, net.b, kept)]
+
+
+def _shares(net: Plain) -> Layers:
+    return [over(I, I.sum()) for I in _own_importances(net)]
+
+
+def _kept_shifts(net: Plain, l: int, i: int) -> float:
+    d = net.scores()[l][1][i]
+    return sum(d[j] for j in range(len(d)) if (l, i, j) not in _right_ones(net))
+
+
+def _next_row(net: Plain) -> Pairs:
+    pruned = _without(net, _right_ones(net))
+    added = [b - own for (_, b), own in zip(pruned, net.b)]
+    return [(w, own + [d[i - 1] for i in range(len(d))]) for (w, _), own, d in zip(pruned, net.b, added)]
+
+
+def _plain_means(net: Plain) -> Pairs:
+    gone = _right_ones(net)
+    pruned, b = _without(net, gone), [own.copy() for own in net.b]
+    for l, i, j in gone:
+        b[l][i] += net.w[l][i, j] * np.mean(net.a[l][:, j])
+    return [(w, own) for (w, _), own in zip(pruned, b)]
+
+
+PRUNING: Mapping[str, Statement] = {
+    "One weight too many goes, where some stay: round(s n) + 1 (off by one).": _counted(
+        lambda s, n: round(s * n) + 1 if s > 0 else 0
+    ),
+    "One weight too few goes: round(s n) − 1 (off by one).": _counted(lambda s, n: round(s * n) - 1),
+    "The number of weights is rounded down, ⌊s n⌋: it is round(s n).": _counted(lambda s, n: s * n // 1),
+    "The number of weights is rounded up, ⌈s n⌉: it is round(s n).": _counted(lambda s, n: -(-s * n // 1)),
+    "The fraction s is kept, where it is to be removed.": _counted(lambda s, n: n - round(s * n)),
+    "The weights are compared within each layer, whatever the scope.": _removed(
+        lambda net: _lowest(net, _own_importances(net), scope="layer")
+    ),
+    "All weights are compared with each other, whatever the scope.": _removed(
+        lambda net: _lowest(net, _own_importances(net), scope="global")
+    ),
+    "The weights are compared within each neuron's row.": _removed(
+        lambda net: _lowest(net, _own_importances(net), scope="row")
+    ),
+    "The weights of highest importance go, in place of the lowest.": _compared(
+        lambda net: [-I for I in _own_importances(net)]
+    ),
+    "Masks are taken the wrong way round: what is to stay goes.": _removed(
+        lambda net: {p for group in _groups(net.w, "global") for p in group} - _right_ones(net)
+    ),
+    "All weights that tie with the last one go: …": _removed(lambda net: _with_the_last(net, and_ties=True)),
+    "All weights that tie with the last one stay: …": _removed(lambda net: _with_the_last(net, and_ties=False)),
+    "Of weights that tie the last one goes first; ties go by (layer, row, column).": _removed(
+        lambda net: _lowest(net, _own_importances(net), last_first=True)
+    ),
+    "Weights that are zero already do not count: round(s n) others go beside them.": _removed(_beside_zeros),
+    "The weights are ranked by their magnitude |w|, not by importance.": _compared(lambda net: [abs(w) for w in net.w]),
+    "The weights are ranked by R = w² E[s a²], yet biases are shifted.": _compared(DIAGONAL),
+    "Importances are divided by their layer's sum before all are compared.": _compared(_shares),
+    'In scope "layer", importances and shifts are found anew after each layer, …': _layer_after_layer,
+    "The shifts are subtracted: b + Σ δ* is right.": _biases(lambda net, l, i, d: net.b[l][i] - sum(d)),
+    "The biases are not shifted …": _biases(lambda net, l, i, d: net.b[l][i]),
+    "The shifts of the weights that stay are added, in place of those that go.": _biases(
+        lambda net, l, i, d: net.b[l][i] + _kept_shifts(net, l, i)
+    ),
+    "The shifts of all weights are added, before the masks.": _biases(
+        lambda net, l, i, d: net.b[l][i] + sum(net.scores()[l][1][i])
+    ),
+    "The shifts of a row are averaged: they add up.": _biases(
+        lambda net, l, i, d: net.b[l][i] + (sum(d) / len(d) if d else 0)
+    ),
+    "The shifts of a row are averaged over all its weights: they add up.": _biases(
+        lambda net, l, i, d: net.b[l][i] + sum(d) / len(net.w[l][i])
+    ),
+    "Half the shift is added.": _biases(lambda net, l, i, d: net.b[l][i] + 0.5 * sum(d)),
+    "The shifts are added twice.": _biases(lambda net, l, i, d: net.b[l][i] + sum(d) + sum(d)),
+    "Only one weight's shift of each row is added: each overwrites the one before.": _biases(
+        lambda net, l, i, d: net.b[l][i] + (d[-1] if d else 0)
+    ),
+    "The shifts are w E[a] with the plain mean: …": _plain_means,
+    "Each neuron's shift is added to the next neuron's bias.": _next_row,
+    "The biases are the shifts alone: b is missing.": _biases(lambda net, l, i, d: sum(d)),
+    "The biases are zero: biases are never pruned.": _biases(lambda net, l, i, d: 0.0),
+    "Biases of neurons that lose all weights are zero: biases are never pruned.": _biases(
+        lambda net, l, i, d: net.b[l][i] + sum(d) if len(d) < len(net.w[l][i]) else 0.0
+    ),
+    "Biases are ranked with the weights, by b², and go too: …": _with_biases,
+    "No weight is zero, though the biases are shifted.": lambda net: [
+        (w, b) for w, (_, b) in zip(net.w, _without(net, _right_ones(net)))
+    ],
+    "The weights that stay are scaled by 1/(1 − s), as dropout does.": lambda net: [
+        (w / (1 - net.sparsity) if net.sparsity < 1 else w, b) for w, b in _without(net, _right_ones(net))
+    ],
+    "Weights and biases are as they were.": lambda net: list(zip(net.w, net.b)),
+}
+
+
+def pruned(net: Plain) -> Pairs:
+    """What is right (EC-5.1)."""
+    return _without(net, _right_ones(net))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import product
 from typing import Any
@@ -22,6 +23,7 @@ from ecprune_np.conformance.catalogue._parts import parts_of, scores
 from ecprune_np.conformance.catalogue.arithmetic import ARITHMETIC
 from ecprune_np.conformance.catalogue.criteria import RIGHT, SHARED, mistakes_of
 from ecprune_np.conformance.catalogue.options import OPTIONS
+from ecprune_np.conformance.catalogue.pruning import PRUNING
 from ecprune_np.conformance.catalogue.samples import SAMPLES
 
 FORWARD_ONLY = "In the forward pass, {}; the derivative is right."
@@ -332,3 +334,36 @@ def test_another_kind_shares_the_passes_and_what_is_done_in_the_end(kind):
         told = by_id[mistake.id]
         assert mistake.formula is RIGHT[kind] and told.formula is scores
         assert (mistake.sentence, mistake.passes, mistake.after) == (told.sentence, told.passes, told.after)
+
+
+# The pruning step
+
+
+@cache
+def networks_to_prune() -> tuple[tuple[Plain, Case], ...]:
+    """Drawn ones, and small integers: importances tie, exactly, and weights are zero."""
+    dead, _ = network((3, 3, 2), "relu", 8, 2)
+    drawn, _ = network((2, 3, 2), "tanh", 9, 14)
+    x = np.array([[2.0, 2, 3], [0, 2, -1], [2, 0, -1], [0, 0, 3]])
+    w = [np.array([[1.0, -2, 1], [2, 0, -1], [1, 1, 0.5]]), np.array([[1.0, 0, -1], [2, 1, 1]])]
+    tied = told(w, [np.array([0.5, -1, 2]), np.array([1.0, -3])], "identity", x)[0]
+    made = []
+    for net, name in ((drawn, "tanh"), (dead, "relu"), (tied, "identity")):
+        for sparsity, scope in product((0.3, 0.55, 0.8, 0.0, 1.0), ("global", "layer")):
+            plain, case = told(net.w, net.b, name, net.x, sparsity=sparsity, scope=scope)
+            made.append((plain.but(sparsity=sparsity, scope=scope), replace(case, kind="pruner")))
+    return tuple(made)
+
+
+@pytest.mark.parametrize("mistake", PRUNING, ids=lambda mistake: mistake.id)
+def test_what_a_sentence_on_pruning_says_is_what_the_mistake_does(mistake):
+    statement, words = said(mistake.sentence, sentences.PRUNING)
+    shown = 0.0
+    for plain, case in networks_to_prune():
+        come, expected, right = mistake.values(parts_of(case)), statement(plain, *words), sentences.pruned(plain)
+        sizes = [(np.abs(w), np.abs(b) + np.abs(d).sum(axis=1)) for w, b, (_, d) in zip(plain.w, plain.b, plain.right)]
+        assert all((mine == 0).tolist() == (w == 0).tolist() for (mine, _), (w, _) in zip(come, expected)), repr(case)
+        error = disagreement(come, expected, plain, sizes)
+        shown = max(shown, disagreement(expected, right, plain, sizes))
+        assert error < 1e-9, (repr(case), case.sparsity, case.scope, error)
+    assert shown > FAR, shown

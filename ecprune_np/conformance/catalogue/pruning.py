@@ -106,16 +106,18 @@ def _zeros_not_counted(p: Parts) -> Masks:
     return [mask & (w != 0) for mask, w in zip(masks, p.w)]
 
 
-def _layer_by_layer(p: Parts) -> Masks:
-    """Each layer's importances on the network whose earlier layers are pruned already."""
-    now, masks = p, list(_right_masks(p))
+def _layer_by_layer(p: Parts) -> Pairs:
+    """In scope "layer", each layer's scores on the network whose earlier layers are pruned already."""
+    if p.scope == "global":
+        return _with_masks(_right_masks)(p)
+    now = p
     for l in range(len(p.w)):
-        masks[l] = kept_masks((_importances(now)[l],), p.sparsity, "global")[0] if p.scope == "layer" else masks[l]
-        pairs = scores(now)
-        w = [*now.w[:l], np.where(masks[l], p.w[l], 0), *now.w[l + 1 :]]
-        b = [*now.b[:l], p.b[l] + np.where(masks[l], 0, pairs[l][1]).sum(axis=1), *now.b[l + 1 :]]
+        I, d = scores(now)[l]
+        (mask,) = kept_masks((I,), p.sparsity, "global")
+        w = [*now.w[:l], np.where(mask, p.w[l], 0), *now.w[l + 1 :]]
+        b = [*now.b[:l], p.b[l] + np.where(mask, 0, d).sum(axis=1), *now.b[l + 1 :]]
         now = again(now, w=tuple(w), b=tuple(b))
-    return masks
+    return list(zip(now.w, now.b))
 
 
 def _inverted(p: Parts) -> Masks:
@@ -163,7 +165,7 @@ def _zeroed_rows(b: Array, d: Array, mask: Array) -> Array:
 
 
 MASKS: tuple[tuple[str, str, Callable[[Parts], Masks]], ...] = (
-    ("one-too-many", "One weight too many goes: round(s n) + 1 (off by one).",
+    ("one-too-many", "One weight too many goes, where some stay: round(s n) + 1 (off by one).",
      _counted(lambda s, n: round(s * n) + (0 < s < 1))),
     ("one-too-few", "One weight too few goes: round(s n) − 1 (off by one).", _counted(lambda s, n: round(s * n) - 1)),
     ("rounded-down", "The number of weights is rounded down, ⌊s n⌋: it is round(s n).",
@@ -192,8 +194,6 @@ MASKS: tuple[tuple[str, str, Callable[[Parts], Masks]], ...] = (
      _ranked(lambda p: [uncompensated(*layer) for layer in zip(p.w, p.s, p.a)])),
     ("normalised-by-layer", "Importances are divided by their layer's sum before all are compared.",
      _ranked(lambda p: [I / max(I.sum(), np.finfo(float).tiny) for I in _importances(p)])),
-    ("layer-after-layer", "Importances are found anew after each layer is pruned, on the network that is left.",
-     _layer_by_layer),
 )  # fmt: skip
 
 BIASES: tuple[tuple[str, str, Callable[[Parts, Masks], Sequence[Array]]], ...] = (
@@ -222,7 +222,9 @@ BIASES: tuple[tuple[str, str, Callable[[Parts, Masks], Sequence[Array]]], ...] =
 PRUNING: tuple[Mistake, ...] = (
     *(Mistake(id, sentence, LABEL, formula=_with_masks(choose)) for id, sentence, choose in MASKS),
     *(Mistake(id, sentence, LABEL, formula=_with_biases(function)) for id, sentence, function in BIASES),
-    Mistake("biases-pruned", "Biases are ranked with the weights and go too: biases are never pruned.", LABEL,
+    Mistake("layer-after-layer", "In scope \"layer\", importances and shifts are found anew after each layer, on the "
+            "network that is left.", LABEL, formula=_layer_by_layer),
+    Mistake("biases-pruned", "Biases are ranked with the weights, by b², and go too: biases are never pruned.", LABEL,
             formula=_ranked_with_biases),
     Mistake("weights-not-removed", "No weight is zero, though the biases are shifted.", LABEL,
             formula=lambda p: list(zip(p.w, _right_shifts(p, _right_masks(p))))),
