@@ -1380,3 +1380,33 @@ PRUNING: Mapping[str, Statement] = {
 def pruned(net: Plain) -> Pairs:
     """What is right (EC-5.1)."""
     return _without(net, _right_ones(net))
+
+
+# The arrays: the wrong answer, of the right one and arrays for the biases
+
+
+def _permuted(values: Array) -> Array:
+    return values[np.argsort(np.sin(7.0 * np.arange(len(values))))]
+
+
+SHAPES: Mapping[str, Callable[[Layers, Layers], Layers]] = {
+    "The arrays are transposed: …": lambda r, b: [m.T for m in r],
+    "The layers come in reverse order, the last one first.": lambda r, b: list(reversed(r)),
+    "The layers come in reverse order, and are transposed.": lambda r, b: [m.T for m in reversed(r)],
+    "The arrays are flattened: …": lambda r, b: [m.ravel() for m in r],
+    "The arrays are flattened, column by column: …": lambda r, b: [m.ravel("F") for m in r],
+    "All layers are in one flat array: …": lambda r, b: [np.concatenate([m.ravel() for m in r])],
+    "Axes of length one are squeezed away: …": lambda r, b: [m.reshape([n for n in m.shape if n > 1]) for m in r],
+    "The arrays are summed over each row: …": lambda r, b: [np.array([sum(row) for row in m]) for m in r],
+    "The arrays are averaged over each row: …": lambda r, b: [np.array([np.mean(row) for row in m]) for m in r],
+    "The biases are included as a last column: …": lambda r, b: [np.column_stack(pair) for pair in zip(r, b)],
+    "The biases are included as a first column: …": lambda r, b: [np.column_stack(pair) for pair in zip(b, r)],
+    "The biases have arrays of their own between the layers': …": lambda r, b: [v for pair in zip(r, b) for v in pair],
+    "The first layer is missing: …": lambda r, b: r[1:],
+    "The last layer is missing: …": lambda r, b: r[: len(r) - 1],
+    "The rows of a layer are permuted: …": lambda r, b: [_permuted(m) for m in r],
+    "The columns of a layer are permuted: …": lambda r, b: [_permuted(m.T).T for m in r],
+    "The entries of a layer are all there, in another order …": lambda r, b: [
+        _permuted(m.ravel()).reshape(m.shape) for m in r
+    ],
+}

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from itertools import product
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -18,13 +18,14 @@ from plain import SLOPES, VALUES, Plain, cotangents_of, slope_of
 from ecprune_np import conformance
 from ecprune_np.conformance._case import Case, Reference
 from ecprune_np.conformance.catalogue import arithmetic
-from ecprune_np.conformance.catalogue._mistake import Mistake, wrong_numbers
+from ecprune_np.conformance.catalogue._mistake import Mistake, both, wrong_numbers
 from ecprune_np.conformance.catalogue._parts import parts_of, scores
 from ecprune_np.conformance.catalogue.arithmetic import ARITHMETIC
 from ecprune_np.conformance.catalogue.criteria import RIGHT, SHARED, mistakes_of
 from ecprune_np.conformance.catalogue.options import OPTIONS
 from ecprune_np.conformance.catalogue.pruning import PRUNING
 from ecprune_np.conformance.catalogue.samples import SAMPLES
+from ecprune_np.conformance.catalogue.shape import SHAPES
 
 FORWARD_ONLY = "In the forward pass, {}; the derivative is right."
 KINKS = (-3.0, -2.5, -1.0, 0.0, 1.0, 2.5, 3.0, 6.0)
@@ -367,3 +368,69 @@ def test_what_a_sentence_on_pruning_says_is_what_the_mistake_does(mistake):
         shown = max(shown, disagreement(expected, right, plain, sizes))
         assert error < 1e-9, (repr(case), case.sparsity, case.scope, error)
     assert shown > FAR, shown
+
+
+# Arrays
+
+
+@pytest.mark.parametrize(("id", "sentence", "arrange"), SHAPES, ids=[id for id, *_ in SHAPES])
+def test_arrays_that_are_what_a_sentence_says_are_put_into_the_right_order(id, sentence, arrange):
+    """By this entry, and by none before it."""
+    answer, _ = said(sentence, sentences.SHAPES)
+    rng = np.random.default_rng(0)
+    sizes = [3, 5, 1, 2] if id == "squeezed" else [3, 5, 4, 2]
+    right = tuple(rng.uniform(size=(n, m)) for m, n in pairwise(sizes))
+    wrong = tuple(answer(right, [rng.uniform(size=n) for n in sizes[1:]]))
+    fitting = [name for name, _, of in SHAPES if same(*of(wrong, right))]
+    assert fitting[0] == id, fitting
+    assert not same(wrong, right)
+
+
+def same(values: Sequence[Any], others: Sequence[Any]) -> bool:
+    shapes = [np.shape(v) for v in values] == [np.shape(v) for v in others]
+    return shapes and all(np.allclose(v, o, rtol=1e-12) for v, o in zip(values, others))
+
+
+# Two at once
+
+
+def test_two_mistakes_at_once_are_made_one_after_the_other():
+    """Passes, then the formula, then what is done in the end, of the first mistake and of the second."""
+    by_id = {m.id: m for m in conformance.MISTAKES}
+    plain, case = network((3, 4, 4, 4), "tanh", 9, 1)
+    parts = parts_of(case)
+    centred, accumulated, mean, half, root = (
+        by_id[id] for id in ("biases-subtracted", "gradient-of-the-sum", "plain-mean", "half", "root-of-importance")
+    )
+    subtracted = plain.but(b=[-b for b in plain.b])
+    told_s = [sum(J) ** 2 for J in subtracted.J]
+    expected = subtracted.scores(s=told_s)
+    assert disagreement(both(centred, accumulated).values(parts), expected, plain) < 1e-9
+    expected = [(np.sqrt(I / 2), d) for I, d in plain.scores()]
+    assert disagreement(both(half, root).values(parts), expected, plain) < 1e-9
+    expected = [(np.sqrt(I) / 2, d) for I, d in plain.scores()]
+    assert disagreement(both(root, half).values(parts), expected, plain) < 1e-9
+    statement, _ = said(mean.sentence, sentences.FORMULAS)
+    expected = [(I / 2, d) for I, d in statement(subtracted)]
+    for first, second in ((both(centred, mean), half), (both(mean, centred), half), (both(centred, half), mean)):
+        pair = both(first, second)
+        assert disagreement(pair.values(parts), expected, plain) < 1e-9
+        assert pair.sentence == f"Two mistakes at once: (1) {first.sentence} (2) {second.sentence}"
+    assert both(mean, by_id["median"]) is None and both(by_id["relu-6"], by_id["sin-30"]) is None
+    assert both(by_id["relu-6"], half) is not None and both(by_id["relu-6"], by_id["relu-squared"]) is not None
+    assert (both(mean, half).equation, both(half, root).equation) == ("EC-3.3, EC-3.4", "EC-3.4")
+
+
+# Scales of their own
+
+
+@pytest.mark.parametrize(
+    "mistake", [m for m in conformance.MISTAKES if re.match("(layer|row)-.*(normalised|softmax|ranks)", m.id)], ids=str
+)
+def test_a_scale_of_its_own_leaves_rounding_errors_what_they_are(mistake):
+    """Equal samples: every weight is free, what rounding leaves of its importance is 0, and nothing is divided by 0."""
+    w, b = [np.array([[0.3, -0.7], [1.1, 0.9]])], [np.zeros(2)]
+    plain, case = told(w, b, "identity", np.tile([0.1, 0.7], (7, 1)))
+    statement, words = said(mistake.sentence, sentences.IMPORTANCES)
+    come, expected = mistake.values(parts_of(case)), statement(plain, *words)
+    assert disagreement(come, expected, plain) < 1e-9
