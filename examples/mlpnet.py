@@ -227,7 +227,9 @@ def report(rows: list[Row], settings: Settings, made_with: Sequence[str]) -> str
         reported = published(group) if settings.network == FULL.network else {}
         lines |= {name: [values.get(s) for s in settings.sparsities] for name, values in reported.items()}
         times = {
-            way.method: statistics.median(r.seconds for r in rows if r.way == way) for way in {r.way for r in rows}
+            way.method: statistics.median(row.seconds for row in rows if row.way == way)
+            for way in WAYS
+            if way.group == group and any(row.way == way for row in rows)
         }
         parts += [f"### {group.capitalize()}", _table("method", settings.sparsities, lines, times)]
     parts.append("### Every ranking with every compensation, in bites, no labels, no training")
