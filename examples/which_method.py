@@ -1,0 +1,292 @@
+"""What to use when: which_method.md, from all committed rows.
+
+python examples/which_method.py          # writes the page
+python examples/which_method.py --check  # says whether it is in step with the rows
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import textwrap
+from collections import Counter
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlpnet
+from rows import RESULTS, STAGES, Results, Row
+
+from ecprune_np._files import save_text
+from ecprune_np.commands._prune import TRAINED, USUAL
+
+PAGE = Path(__file__).with_name("which_method.md")
+FILES = {"mnist": "MNIST", "compensations_mnist": "MNIST", "diffusion_sorption": "equation",
+         "compensations_equation": "equation"}  # fmt: skip
+AGAIN = {"compensations_mnist": ", in 10 bites", "compensations_equation": ", compensations"}
+SPARSITIES = (0.5, 0.8, 0.9, 0.95, 0.98)
+HIGH = (0.8, 0.9, 0.95, 0.98, 0.99)
+NEAR = 1.05  # as good as the best, in units of its loss
+ONE_PASS = ("magnitude", "gradient-magnitude", "obd", "wanda", "ec-unshifted", "ec", "ec-fisher")
+STEPS = {  # what a step is worth: with it, without it
+    "shifts, one-shot": ("ec", "ec-unshifted"),
+    "iterating, with shifts": ("ec-iterative", "ec"),
+    "the Fisher metric, iterating": ("ec-fisher-iterative", "ec-iterative"),
+    "rows in place of shifts": ("ec-iterative+row", "ec-iterative"),
+    "the Fisher metric, with rows": ("ec-fisher-iterative+row", "ec-iterative+row"),
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One network at one sparsity and stage, in one experiment: what methods can be compared at."""
+
+    file: str
+    architecture: str
+    activation: str
+    noise: float
+    sparsity: float
+    stage: str
+
+    @property
+    def network(self) -> str:
+        """Its name, without the noise that is usual."""
+        noise = f", noise {self.noise:g}" if self.noise > 0.005 else ""
+        return f"{FILES[self.file]}, {self.architecture}, {self.activation}{noise}"
+
+
+Losses = dict[Setting, dict[str, dict[int, float]]]  # method to seed to test loss
+
+
+def losses(folder: Path = RESULTS) -> Losses:
+    """All losses of the experiments' files."""
+    found: Losses = {}
+    for name in FILES:
+        for row in Results(folder / f"{name}.csv").rows():
+            if row.method != "dense":
+                found.setdefault(setting(name, row), {}).setdefault(row.method, {})[row.seed] = row.test_loss
+    return found
+
+
+def setting(file: str, row: Row) -> Setting:
+    """Where a row stands."""
+    return Setting(file, row.architecture, row.activation, row.noise, row.sparsity, row.stage)
+
+
+def medians(by_method: dict[str, dict[int, float]]) -> dict[str, float]:
+    """Method to the median over the seeds, the lowest first."""
+    found = {method: statistics.median(of_seeds.values()) for method, of_seeds in by_method.items()}
+    return dict(sorted(found.items(), key=lambda item: item[1]))
+
+
+def best(by_method: dict[str, float]) -> list[str]:
+    """The method with the lowest loss, and those that are as good."""
+    lowest = min(by_method.values())
+    return [method for method, loss in by_method.items() if loss <= NEAR * lowest]
+
+
+def ratios(
+    found: Losses, with_it: str, without: str, stage: str, sparsities: Container[float], activation: str = ""
+) -> list[float]:
+    """Loss with a step over loss without it, of every network and seed that has both."""
+    here = [of for s, of in found.items() if (s.stage, s.sparsity in sparsities) == (stage, True)
+            and activation in ("", s.activation)]  # fmt: skip
+    pairs = [(of.get(with_it, {}), of.get(without, {})) for of in here]
+    return [a[seed] / b[seed] for a, b in pairs for seed in a if seed in b]
+
+
+def median_and_range(values: Sequence[float]) -> str:
+    """As a table's cell."""
+    if not values:
+        return ""
+    return f"{_number(statistics.median(values))} ({_number(min(values))} to {_number(max(values))})"
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}" if value < 10 else f"{value:.0f}"
+
+
+def best_table(found: Losses, stage: str) -> str:
+    """Network by sparsity: the best methods of each."""
+    lines = [["network", *(f"{s:g}" for s in SPARSITIES)]]
+    for file, network in dict.fromkeys((s.file, s.network) for s in found):
+        here = {s.sparsity: best(medians(of)) for s, of in found.items()
+                if (s.file, s.network, s.stage) == (file, network, stage)}  # fmt: skip
+        lines.append([network + AGAIN.get(file, ""), *(some(here.get(s, [])) for s in SPARSITIES)])
+    return table(lines)
+
+
+def some(names: Sequence[str]) -> str:
+    """The first two, and how many there are besides."""
+    more = f" and {len(names) - 2} more" if len(names) > 2 else ""
+    return ", ".join(f"`{name}`" for name in names[:2]) + more
+
+
+def steps_table(found: Losses, stage: str) -> str:
+    """Step and activation by sparsity: median ratio and range."""
+    lines = [["step", "activation", *(f"{s:g}" for s in SPARSITIES)]]
+    for step, (with_it, without) in STEPS.items():
+        for activation in dict.fromkeys(s.activation for s in found):
+            of_each = [ratios(found, with_it, without, stage, [s], activation) for s in SPARSITIES]
+            if any(of_each):
+                lines.append([f"{step}: `{with_it}` / `{without}`", activation, *map(median_and_range, of_each)])
+    return table(lines)
+
+
+def table(lines: Sequence[Sequence[str]]) -> str:
+    """Markdown."""
+    head, *rest = lines
+    return "\n".join(f"| {' | '.join(line)} |" for line in [head, ["---"] * len(head), *rest])
+
+
+def share(found: Losses, method: str, stage: str) -> tuple[int, int, int]:
+    """In how many settings from 0.8 on a method is the lowest, as good as it, and of how many that have it."""
+    orders = [medians(of) for s, of in found.items() if s.stage == stage and s.sparsity in HIGH and method in of]
+    lowest = sum(next(iter(order)) == method for order in orders)
+    return lowest, sum(method in best(order) for order in orders), len(orders)
+
+
+def winners(found: Losses, stage: str, activation: str, among: Iterable[str]) -> str:
+    """How often each of some methods is the lowest, from 0.8 on."""
+    counts: Counter[str] = Counter()
+    for s, by_method in found.items():
+        these = {name: values for name, values in by_method.items() if name in among}
+        if s.stage == stage and s.activation == activation and s.sparsity in HIGH and len(these) > 2:
+            counts[next(iter(medians(these)))] += 1
+    total = sum(counts.values())
+    return ", ".join(f"`{name}` in {n}" for name, n in counts.most_common(3)) + f" of {total}"
+
+
+def answers(found: Losses, published: list[Any]) -> str:
+    """The short answers, each with its number."""
+    shifts, near = USUAL.partition("+")[0], f"{100 * (NEAR - 1):.0f} %"
+    lines = []
+    for stage, told in zip(STAGES, (
+        f"No training afterwards: `{USUAL}`**, the default of `prune`. It needs samples, and no labels.",
+        "Training once afterwards: the same**, where the data are not noisy.",
+    )):  # fmt: skip
+        lowest, as_good, of = share(found, USUAL, stage)
+        gain = ratios(found, USUAL, shifts, stage, HIGH)
+        lines.append(
+            f"- **{told} From 0.8 on it has the lowest loss in {lowest} of the {of} settings in which it was tried, "
+            f"and is within {near} of the lowest in {as_good}. Its loss is {median_and_range(gain)} times that of shifts."
+        )
+    for activation in ("tanh", "relu"):
+        often = winners(found, "pruned", activation, ONE_PASS)
+        lines.append(f"- **One pass only, {activation}**: from 0.8 on the lowest of the one-shot methods is {often}.")
+    for activation in ("tanh", "relu"):
+        gain = ratios(found, "ec-iterative", "magnitude", "pruned", HIGH, activation)
+        lines.append(
+            f"- **No samples at all, {activation}: `magnitude`**. With samples `ec-iterative` would have "
+            f"{median_and_range(gain)} times its loss."
+        )
+    if published:
+        lines += published_answers(mlpnet.medians(published))
+    return "\n".join(textwrap.fill(line, 120, subsequent_indent="  ", break_on_hyphens=False) for line in lines)
+
+
+def published_answers(accuracy: dict[tuple[mlpnet.Way, float], float]) -> list[str]:
+    """What the published network says of training between the bites."""
+    trained = TRAINED[True]
+    at = mlpnet.FULL.crossed_at
+
+    def of(*way: Any) -> str:
+        values = [accuracy.get((mlpnet.Way(*way), s)) for s in at]
+        return " / ".join("-" if v is None else f"{v:.1f}" for v in values)
+
+    where = f"784-40-20-10, test accuracy at {' / '.join(f'{s:g}' for s in at)}"
+    return [
+        f"- **Labels of as many samples as weights: train after every bite, `{trained}`** (`prune --fine-tune 20`; "
+        f"{where}): {of(trained, True, True)} %. Without labels or training `{USUAL}` has {of(USUAL)} %, and "
+        f"`ec-fisher-iterative+row` {of('ec-fisher-iterative+row')} %.",
+        "- **No labels, but time: train towards the dense network's outputs after every bite, with rows**: "
+        f"{of('ec-fisher-iterative+row', False, True)} %. Without rows "
+        f"{of('ec-fisher-iterative+none', False, True)} %.",
+    ]
+
+
+def defaults(found: Losses) -> str:
+    """Where the rows do not support what `prune` does without being asked."""
+    lines = []
+    for s, by_method in found.items():
+        order = medians(by_method)
+        if s.sparsity in HIGH and USUAL in order and USUAL not in best(order):
+            first, loss = next(iter(order.items()))
+            lines.append(
+                f"- {s.network}, {s.sparsity:g}, {s.stage}: `{first}` is lower, "
+                f"{loss:.3g} where it has {order[USUAL]:.3g}"
+            )
+    said = f"Where `{USUAL}` is not within {100 * (NEAR - 1):.0f} % of the lowest, from 0.8 on:"
+    return f"{said}\n\n" + "\n".join(lines or ["- nowhere"])
+
+
+def costs(published: list[Any]) -> str:
+    """Seconds on one thread, of the published network."""
+    lines = [["method", "passes over the samples", "seconds"]]
+    passes = {"magnitude": "none", "wanda": "one", "ec": "one", "ec-fisher-iterative": "one a bite",
+              "ec-fisher-iterative+row": "one a layer and bite, and a least-squares problem a neuron"}  # fmt: skip
+    for name, what in passes.items():
+        seconds = [row.seconds for row in published if row.way == mlpnet.Way(name) and row.sparsity == 0.95]
+        lines.append([f"`{name}`", what, f"{statistics.median(seconds):.1f}" if seconds else ""])
+    return table(lines)
+
+
+def page(found: Losses, published: list[Any]) -> str:
+    """The whole page."""
+    return f"""# What to use when
+
+Written by `which_method.py` from the rows in `results/`: test loss, lower is better; ratios are of one network and seed,
+as median (lowest to highest). What the names mean: [README](README.md).
+
+{answers(found, published)}
+
+## The best, right after pruning
+
+With those within {100 * (NEAR - 1):.0f} % of its median loss, the lowest first.
+
+{best_table(found, "pruned")}
+
+## The best after training once more
+
+{best_table(found, "fine-tuned")}
+
+## What each step is worth, right after pruning
+
+Loss with the step over loss without it: below 1 it helps.
+
+{steps_table(found, "pruned")}
+
+## The same after training once more
+
+{steps_table(found, "fine-tuned")}
+
+## What it costs
+
+784-40-20-10 to 0.95, 10,000 samples, 20 bites, one thread.
+
+{costs(published)}
+
+## Where the default of `prune` is not the best
+
+{defaults(found)}
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 where the page is another")
+    options = parser.parse_args(arguments)
+    file = RESULTS / "mlpnet.csv"
+    text = page(losses(), Results(file, mlpnet.Row).rows() if file.exists() else [])
+    if options.check:
+        same = PAGE.read_text(encoding="utf-8") == text
+        print(f"{PAGE.name}: {'in step' if same else 'not what the rows say; run this without --check'}")
+        return int(not same)
+    save_text(PAGE, text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
