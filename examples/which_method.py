@@ -171,7 +171,8 @@ def answers(found: Losses, published: list[Any]) -> str:
         gain = ratios(found, USUAL, shifts, stage, HIGH)
         lines.append(
             f"- **{told} From 0.8 on it has the lowest loss in {lowest} of the {of} settings in which it was tried, "
-            f"and is within {near} of the lowest in {as_good}. Its loss is {median_and_range(gain)} times that of shifts."
+            f"and is within {near} of the lowest in {as_good}. "
+            f"Its loss is {median_and_range(gain)} times that of shifts."
         )
     for activation in ("tanh", "relu"):
         often = winners(found, "pruned", activation, ONE_PASS)
@@ -237,8 +238,8 @@ def page(found: Losses, published: list[Any]) -> str:
     """The whole page."""
     return f"""# What to use when
 
-Written by `which_method.py` from the rows in `results/`: test loss, lower is better; ratios are of one network and seed,
-as median (lowest to highest). What the names mean: [README](README.md).
+Written by `which_method.py` from the rows in `results/`: test loss, lower is better; ratios are of one network and
+seed, as median (lowest to highest). What the names mean: [README](README.md).
 
 {answers(found, published)}
 
