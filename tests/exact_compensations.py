@@ -50,7 +50,7 @@ def shortest(R: Any, A: np.ndarray, weight: np.ndarray, right: np.ndarray) -> np
 def exact_row(
     mlp: ec.MLP, x: Any, masks: Any, metric: Any = "output", target: ec.MLP | None = None, digits: int = 50
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """w and b of every layer: argmin E[(s_i/S_i + ε)(w·a' + b − z*_i)²] + ρ ‖w − w_i‖² (EC-5.9)."""
+    """w and b of every layer: argmin E[(s_i/S_i + ε)(w·a' + b − z*_i)²] + λ ‖w − w_i‖² (EC-5.9)."""
     given = as_given(mlp, x, metric)
     aim = mlp if target is None else target
 

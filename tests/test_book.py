@@ -104,14 +104,31 @@ def test_annotated_pages_have_every_line_once_as_code_or_as_prose(files, site) -
 def test_the_table_of_symbols_is_on_every_page_and_letters_say_what_they_mean(files) -> None:
     for name, html in files.items():
         if name.endswith(".html"):
-            assert "Gauss-Newton matrix; quadratic form" in html, name
+            assert "Gauss-Newton matrix" in html and "quadratic form of a set" in html, name
     importance = re.findall(r"id='EC-3.4'>.*?<span class='math' title='([^']*)'", files[chapter("EC-3.4")])
-    assert "s_i, S_i: J_iᵀ M J_i, and its mean: sensitivity" in importance[0].splitlines()
-    said = {
-        label: re.findall(rf"id='{label}'>.*?</math>", files[chapter(label)], re.DOTALL)[0]
-        for label in ("EC-7.4", "EC-8.5")
-    }
-    assert "remainder beyond first order" in said["EC-8.5"] and "remainder" not in said["EC-7.4"]  # where ρ is a share
+    assert importance[0].splitlines()[1:3] == [
+        "s_i: J_iᵀ M J_i",
+        "a^l-1: what layer l receives; a^0 = x: inputs[l] of a Trace",
+    ]
+    remainder = re.findall(r"id='EC-8.5'>.*?</math>", files[chapter("EC-8.5")], re.DOTALL)[0]
+    assert "remainder beyond first order" in remainder
+
+
+def test_a_row_of_the_table_has_one_letter_and_a_letter_one_row(site) -> None:
+    letters = [(s.letter, s.row.split(":")[0]) for s in site.Book(ROOT).symbols]
+    assert len({letter for letter, _ in letters}) == len(letters)
+    assert [row for _, row in letters if ", " in row] == ["g_r,i"]
+
+
+@pytest.mark.parametrize(
+    ("letter", "pages"), [("ρ", "08"), ("κ", "08 09"), ("Q", "05"), ("H", "05 06"), ("u", "07 11"), ("ω", "01")]
+)
+def test_a_letter_of_the_table_stands_for_nothing_else(files, letter: str, pages: str) -> None:
+    """These are letters that other quantities would like to have."""
+    mark = f'data-letter="{letter}"'
+    # the table of symbols stands at the end of each page
+    found = [name[:2] for name, html in sorted(files.items()) if mark in html.split("<details class='symbols'>")[0]]
+    assert [name for name in found if name.isdigit()] == pages.split()
 
 
 def test_every_marked_letter_says_which_it_is_and_nothing_is_empty(files) -> None:

@@ -34,7 +34,7 @@ def removal_of(drawn, l, metric="output", memory=2**20):
 @pytest.mark.parametrize("name", networks.ACTIVATIONS)
 @pytest.mark.parametrize("reach", [0.0, 0.1, 1.0, 6.0])
 def test_an_activation_is_no_farther_from_its_tangent_than_its_bounds_say(name, reach):
-    """EC-9.8: ∣σ(z + u) − σ(z) − σ'(z) u∣ ≤ γ∣u∣ + κ u²/2 for ∣u∣ ≤ reach, and ∣σ'∣ is no more than the steepest."""
+    """EC-9.8: ∣σ(z + τ) − σ(z) − σ'(z) τ∣ ≤ γ∣τ∣ + κ τ²/2 for ∣τ∣ ≤ reach, and ∣σ'∣ is no more than the steepest."""
     sigma, z = ec.ACTIVATIONS[name], np.linspace(-12, 12, 401)
     bend, jump = curvature(name, z, np.array([reach])), kink(name, z, np.array([reach]))
     assert (np.abs(sigma.derivative(DENSE)) <= STEEPEST.get(name, 1)).all()
@@ -73,7 +73,7 @@ def test_far_from_0_an_activation_is_its_asymptote(name):
 )
 @few
 def test_the_outputs_are_as_near_to_linear_as_bounded(drawn, metric, log_reach, seed):
-    """EC-9.8: ‖h(t + u) − h(t) − h'(t) u‖ ≤ λ∣u∣ + κ u²/2, and where λ = 0, ‖h'(t + u) − h'(t)‖ ≤ κ∣u∣."""
+    """EC-9.8: ‖h(t + τ) − h(t) − h'(t) τ‖ ≤ λ∣τ∣ + κ τ²/2, and where λ = 0, ‖h'(t + τ) − h'(t)‖ ≤ κ∣τ∣."""
     if drawn.mlp.output_activation == "sigmoid" and metric == "softmax":
         metric = "output"
     rng = np.random.default_rng(seed)
@@ -116,7 +116,7 @@ def test_the_bounds_are_no_more_than_a_few_times_too_large():
 @given(networks.networks(max_samples=8, max_width=4), st.floats(-2, 1), st.sampled_from([1, 2**12, 2**20]))
 @few
 def test_parabolas_of_all_weights_are_within_their_error(drawn, log_half, memory):
-    """EC-9.8: ∣√Φ_true(δ + s) − √(a + 2 b s + c s²)∣ ≤ error, with one expansion for all weights of a neuron."""
+    """EC-9.8: ∣√Φ_true(δ + s) − √(A + 2 B s + C s²)∣ ≤ error, with one expansion for all weights of a neuron."""
     half = 10**log_half
     for l in range(drawn.mlp.n_layers):
         removal = removal_of(drawn, l, memory=memory)

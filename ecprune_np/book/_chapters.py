@@ -20,14 +20,12 @@ from ._sources import example_html
 
 COMMENT = re.compile(r"<!-- (EC-\d+\.\d+) ")
 TAG = re.compile(r"\\tag\{(EC-\d+\.\d+)\}")
-# letters that mean what the table says on these pages only
-ONLY = {"ρ": {8}, "κ": {8}, "Q": {5}, "H": {5, 6}, "u": {7, 9}, "r": {7}, "g": {2}}
 RELATIONS = tuple("=≤≥<>≠≈→⟺⟹,≪∈")
 
 
 @dataclass(frozen=True)
 class Symbol:
-    """A letter, whether it has a subscript, and what the row of the table of symbols says that it stands in."""
+    """A letter, whether it has a subscript, and what its row of the table of symbols says."""
 
     letter: str
     subscript: bool
@@ -44,10 +42,10 @@ class Pair:
 
 
 class Reader:
-    """Typesets a page; `page` is its number, or None where all letters mean what the table of symbols says."""
+    """Typesets a page, whose letters mean what the table of symbols says."""
 
-    def __init__(self, symbols: Sequence[Symbol], page: int | None = None) -> None:
-        self._symbols = {s.letter: s for s in symbols if page is None or page in ONLY.get(s.letter, {page})}
+    def __init__(self, symbols: Sequence[Symbol]) -> None:
+        self._symbols = {s.letter: s for s in symbols}
         self._markdown = MarkdownIt("commonmark", {"html": True}).enable("table")
         self._markdown.use(dollarmath_plugin, allow_labels=False, double_inline=True)
         for kind in ("math_inline", "math_inline_double", "math_block"):  # rules are bound to the library's renderer
@@ -163,13 +161,12 @@ def letter_of(element: Element) -> str:
 
 
 def symbols(readme: str) -> Iterator[Symbol]:
-    """The rows of the table of symbols, one for each letter of a row."""
+    """The rows of the table of symbols, one letter each."""
     table = readme.split("## Notation\n")[1].split("\n## ")[0]
     for row in re.findall(r"^\| \$(.+?)\$ \|(.*?)\|.*\|(.*?)\|$", table, re.MULTILINE):
         said = plain(": ".join(filter(None, [row[0], row[2].strip(), row[1].strip()])))
-        for latex in re.split(r", (?![^{]*\})", row[0]):
-            first = next(e for e in mathml(latex).iter() if e.tag in ("mi", "mover", *SCRIPTS))
-            yield Symbol(letter_of(first), first.tag in ("msub", "msubsup"), said)
+        first = next(e for e in mathml(row[0]).iter() if e.tag in ("mi", "mover", *SCRIPTS))
+        yield Symbol(letter_of(first), first.tag in ("msub", "msubsup"), said)
 
 
 def plain(text: str) -> str:

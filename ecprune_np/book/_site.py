@@ -226,9 +226,8 @@ class Book:
 
     def index(self) -> str:
         """All equations, with their places."""
-        rows = []
+        rows, reader = [], Reader(self.symbols)
         for e in self.equations.values():
-            reader = Reader(self.symbols, int(e.label[3:].split(".")[0]))
             places = "".join(f"<li>{self._place(place)}</li>" for place in e.implemented)
             tests = "".join(f"<li>{self._place(test)}</li>" for test in e.tested)
             label = f"<a href='{self.chapter_of(e.label)}#{e.label}'>{e.label}</a>"
@@ -274,7 +273,7 @@ class Book:
         beside = [f"<nav class='here' aria-label='equations of this page'><ul>{listed}</ul></nav>" * bool(here)]
         shown: set[str] = set()
         body: list[str] = []
-        reader = Reader(self.symbols, int(chapter.name[:2]))
+        reader = Reader(self.symbols)
         try:
             self.wrong += failing_examples(text, chapter.name)
             for pair in reader.pairs(re.sub(r"\nPrevious: .*\s*$", "\n", text), self.equations):
@@ -295,7 +294,7 @@ class Book:
         if label not in self.equations:
             return ""  # a whole page, or a wrong label, which `linked` notes
         e = self.equations[label]
-        formula = Reader(self.symbols, int(label[3:].split(".")[0])).formula(e.latex, True)
+        formula = Reader(self.symbols).formula(e.latex, True)
         shown = f"<div class='scroll display' tabindex='0'>{formula}</div>"
         return f"<div class='equation'>{name_html(e, self.chapter_of(label))}{shown}</div>"
 

@@ -162,7 +162,7 @@ def _independent(problem: _Problem) -> Solution:
 
 
 def _joint(problem: _Problem) -> Solution:
-    """b + d, d the shortest argmin E‖Σ_i J_i (d_i − u_i)‖²_M, u_i = Σ_{j removed} w_ij a_j (EC-5.3)."""
+    """b + d, d the shortest argmin E‖Σ_i J_i (d_i − ζ_i)‖²_M, ζ_i = Σ_{j removed} w_ij a_j (EC-5.3)."""
     p, biases = problem.p, np.concatenate(problem.mlp.biases)
     claim = np.concatenate(problem.claim.biases) - biases
     root = p.probability.root()[:, np.newaxis]
@@ -227,7 +227,7 @@ def _flat(balls: Ball) -> Ball:
 
 
 def _row(problem: _Problem) -> Solution:
-    """argmin E[(s_i/S_i + ε)(w·a' + b − z*_i)²] + ρ ‖w − w_i‖², layer by layer (EC-5.9)."""
+    """argmin E[(s_i/S_i + ε)(w·a' + b − z*_i)²] + λ ‖w − w_i‖², layer by layer (EC-5.9)."""
     mlp, target = problem.mlp, problem.target
     _, aims, _ = bounded_forward(target, problem.p.inputs[0].value)
     weights: list[Ball] = []

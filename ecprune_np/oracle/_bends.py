@@ -63,7 +63,7 @@ def curvature(name: ActivationName, z: Array, reach: Array) -> Array:
 
 
 def kink(name: ActivationName, z: Array, reach: Array) -> Any:
-    """The largest |σ(z + u) − σ(z) − σ'(z) u|/|u| within reach that a kink at 0 makes; 0 where there is none."""
+    """The largest |σ(z + τ) − σ(z) − σ'(z) τ|/|τ| within reach that a kink at 0 makes; 0 where there is none."""
     if name not in JUMPS:
         return 0.0
     return JUMPS[name] * np.maximum(reach - np.abs(z), 0) / np.maximum(reach, np.finfo(z.dtype).tiny)

@@ -16,7 +16,7 @@ from ._slopes import SLOPES
 
 @dataclass(frozen=True, eq=False)
 class Expansion:
-    """h(t + u) = h + h' u + e with ‖e‖ ≤ λ|u| + κ u²/2: ‖h‖², hᵀh', ‖h'‖², λ and κ, each (J, N)."""
+    """h(t + τ) = h + h' τ + e with ‖e‖ ≤ λ|τ| + κ τ²/2: ‖h‖², hᵀh', ‖h'‖², λ and κ, each (J, N)."""
 
     value: Array
     slope: Array
@@ -46,7 +46,7 @@ def norms(removal: Removal) -> Norms:
 
 
 def expansion(removal: Removal, size: Norms, i: Indices, t: Array, reach: Array, n: slice = ALL) -> Expansion:
-    """`Expansion` of h(t) = c_rᵀ (f(z_i + t) − f) for |u| ≤ reach, t and reach (J, N) or (J, 1) (EC-9.8).
+    """`Expansion` of h(t) = c_rᵀ (f(z_i + t) − f) for |τ| ≤ reach, t and reach (J, N) or (J, 1) (EC-9.8).
 
     Behind neuron i all is a function of its activation a alone: `slope`, λ and κ are in a until the last lines,
     the latter two as norms over a layer.

@@ -40,7 +40,7 @@ class Parabolas:
 
 
 def parabolas(removal: Removal, size: Norms, centres: Array, half: Array) -> Parabolas:
-    """Around t = δ in all samples, so that u = s − w_ij a_j; products of matrices give them for all j (EC-9.8)."""
+    """Around t = δ in all samples, so that τ = s − w_ij a_j; products of matrices give them for all j (EC-9.8)."""
     (I, J), p = removal.shape, removal.p
     w = removal.weights.reshape(I, J, 1)
     a, b, k4, removed_l2, scale = np.zeros((5, I, J, len(centres)), p.dtype)

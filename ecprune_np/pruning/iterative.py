@@ -140,7 +140,7 @@ def gone_already(pruned: Pruned, sparsity: float, scope: Scope) -> float:
 
 
 def sparsity_schedule(sparsity: float, steps: int, start: float = 0.0) -> list[float]:
-    """s_t = s_0 + (s − s_0) (1 − (1 − t/T)³) for t = 1, ..., T: ever smaller bites (EC-5.6; Zhu and Gupta, 2018).
+    """Z_t = Z_0 + (Z − Z_0) (1 − (1 − t/T)³) for t = 1, ..., T: ever smaller bites (EC-5.6; Zhu and Gupta, 2018).
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ def sparsity_schedule(sparsity: float, steps: int, start: float = 0.0) -> list[f
     steps : int
         T.
     start : float, default 0
-        s_0, what is gone already.
+        Z_0, what is gone already.
 
     Returns
     -------

@@ -41,10 +41,10 @@ def refit_rows(
     epsilon: float = EPSILON,
     ridge: float = RIDGE,
 ) -> MLP:
-    """argmin over w, b of E[(s_i/S_i + ε)(w·a' + b − z_i)²] + ρ ‖w − w_i‖², layer by layer (EC-5.9).
+    """argmin over w, b of E[(s_i/S_i + ε)(w·a' + b − z_i)²] + λ ‖w − w_i‖², layer by layer (EC-5.9).
 
     w are the weights of neuron i that `masks` keep, z_i its preactivation in `target`, a' what it receives in the
-    network as pruned and repaired so far, s_i its sensitivity in `mlp`, before the weights went; ρ is `ridge` times
+    network as pruned and repaired so far, s_i its sensitivity in `mlp`, before the weights went; λ is `ridge` times
     the mean variance of the a' that it keeps, weighted alike.  The samples are read anew for each layer.
     """
     return refit_rows_over(lambda collect: collect(x), mlp, masks, target, metric, epsilon=epsilon, ridge=ridge)
