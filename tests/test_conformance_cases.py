@@ -1,6 +1,7 @@
 """The conformance cases: their references are right, their flags true, and every mistake shows in some of them."""
 
 import importlib
+import json
 import sys
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 
 import ecprune_np as ec
 from ecprune_np import conformance
-from ecprune_np.conformance._cases import VECTORS
+from ecprune_np.conformance._cases import VECTORS, all_cases, files_of_cases
+from ecprune_np.conformance._kinds import KINDS
 from ecprune_np.conformance.catalogue._mistake import predicted, wrong_values
 from ecprune_np.conformance.diagnosis._answers import MATCH, apart, flat
 from ecprune_np.error_analysis.comparison import digits, relative_error
@@ -67,6 +69,38 @@ def test_what_moves_is_named(made, tmp_path):
     file = tmp_path / "square.json"
     file.write_text(file.read_text(encoding="utf-8").replace('"version": 1', '"version": 2'), encoding="utf-8")
     assert make_vectors.moved(tmp_path, made) == ["depth-2.json", "new.json", "square.json"]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "pruner"])
+def test_the_cases_of_a_kind_are_those_of_the_files(kind):
+    """Inputs, options, what is expected and on which scale, to the last bit; of the files that hold this kind."""
+    known = {case.name: case for case in all_cases(kind)}
+    assert len(known) == len(all_cases(kind))
+    for file in files_of_cases():
+        told = json.loads((VECTORS / file).read_text(encoding="utf-8"))
+        values = {
+            "ec": told,
+            "uncompensated": {q: {"importance": told["scale"]["importance"]} for q in ("expected", "scale")},
+        }
+        values = values.get(kind) or told.get("kinds", {}).get(kind)
+        case = known.pop(told["name"], None)
+        assert (case is None) == (values is None), file
+        if case is None:
+            continue
+        for name in ("weights", "biases"):
+            assert [v.tolist() for v in getattr(case, name)] == told[name], file
+        assert (case.x.tolist(), case.activation, case.note) == (told["x"], told["activation"], told["note"])
+        flags = [flag for flag in told["flags"] if kind == "ec" or flag != "ill-conditioned"]
+        assert [*case.flags] == flags and case.kind == kind
+        for quantity in KINDS[kind].quantities:
+            right, scale = case.reference.of(quantity)
+            assert [v.tolist() for v in right] == values["expected"][quantity], file
+            assert [v.tolist() for v in scale] == values["scale"][quantity], file
+        usual = {"metric": "output", "y": None, "sample_weight": None, "output_activation": "identity"}
+        for name, value in (usual | told.get("options", {})).items():
+            mine = getattr(case, name)
+            assert (mine.tolist() if isinstance(mine, np.ndarray) else mine) == value, (file, name)
+    assert not known
 
 
 def test_there_are_enough_cases_with_unique_names_that_are_file_names():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from fractions import Fraction
 
@@ -22,6 +23,23 @@ from ecprune_np.conformance.catalogue.pruning import PRUNING
 EVERY = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 2  # of the wrong ones, to be done in time
 CASES = all_cases("pruner")
 BASES = {case.name: case for case in (*conformance.cases(), *_with_ties())}
+
+PUBLISHED = {  # of each network how many cases, and a digest of them
+    "relu-3-layers": "9 cf10008042bc",
+    "tanh-2-layers": "8 dd5c486eeb77",
+    "gelu-3-layers": "9 4fe7ed0adccf",
+    "depth-1": "8 827ec22ff9bf",
+    "depth-5": "9 9c012f8c667c",
+    "square-deep": "10 c1d2052f5442",
+    "correlated-softplus": "10 7479a4e930e6",
+    "layers-of-unlike-size": "6 eacc5ef64024",
+    "positive-inputs": "8 34b4e6aa47b8",
+    "dead-relu": "10 e6116b7b62a9",
+    "zero-input": "10 15faf17bd1e4",
+    "pruned-weights": "8 dfb3be6df6ca",
+    "ties": "6 c882cc2deb0f",
+    "ties-two-layers": "2 bac8c4c68e46",
+}
 
 
 def base_of(case):
@@ -178,3 +196,28 @@ def test_verify_takes_a_pruner(capsys):
 def test_a_pruner_must_be_callable():
     with pytest.raises(TypeError, match=r"\(weights, biases, activation, x, sparsity, scope\) -> \(weights, biases\)"):
         conformance.check_pruner("pruner")
+
+
+def test_what_was_published_does_not_move():
+    """Inputs, sparsities and scopes, what is right and its scales: of each network's cases, to the last bit."""
+    assert {name: digest_of(cases) for name, cases in by_network().items()} == PUBLISHED
+
+
+def by_network():
+    found = {}
+    for case in CASES:
+        found.setdefault(base_of(case).name, []).append(case)
+    return found
+
+
+def digest_of(cases):
+    digest = hashlib.sha256()
+    for case in cases:
+        words = (case.name, *case.flags, case.note, case.activation, case.kind, repr(case.sparsity), case.scope)
+        digest.update("\n".join(words).encode())
+        arrays = [*case.weights, *case.biases, case.x]
+        for quantity in case.quantities:
+            arrays += [v for layers in case.reference.of(quantity) for v in layers]
+        for array in arrays:
+            digest.update(repr((array + 0.0).tolist()).encode())  # -0.0 is 0.0
+    return f"{len(cases)} {digest.hexdigest()[:12]}"

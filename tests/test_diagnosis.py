@@ -1,0 +1,302 @@
+"""The diagnosis at its thresholds, and what a report shows: on both sides of each number that a user could meet."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from ecprune_np import conformance
+from ecprune_np.conformance._html import LINKED, page
+from ecprune_np.conformance._run import run
+from ecprune_np.conformance._verdict import judge
+from ecprune_np.conformance.catalogue import MISTAKES, arithmetic
+from ecprune_np.conformance.catalogue._mistake import Mistake, both, wrong_values
+from ecprune_np.conformance.diagnosis import _kinds as kinds
+from ecprune_np.conformance.diagnosis._answers import Answer, answers_of, apart, ranking_of, ratio
+from ecprune_np.conformance.diagnosis._estimates import _between, _middle, estimated, of_values, tidy
+from ecprune_np.conformance.diagnosis._kinds import tidy_step
+from ecprune_np.conformance.diagnosis._pairs import pair_of
+
+CASES = conformance.cases()
+BY_NAME = {case.name: case for case in CASES}
+SMOOTH = [c for c in CASES if c.group == "activations" and c.activation in ("tanh", "sigmoid", "sin", "softplus")]
+BY_ID = {mistake.id: mistake for mistake in MISTAKES}
+
+
+def answers(of, cases=CASES) -> list[Answer]:
+    """The answers of a candidate that is a mistake, or a function of a case that gives importances and shifts."""
+    values = [wrong_values(of, case) if isinstance(of, Mistake) else of(case) for case in cases]
+    return answers_of([judge(case, conformance.Outcome(*pair)) for case, pair in zip(cases, values)])
+
+
+def parted(of, cases=CASES):
+    """The right answers, and the wrong ones."""
+    found = answers(of, cases)
+    return [a for a in found if not a.wrong], [a for a in found if a.wrong]
+
+
+def first(of, cases=CASES):
+    """The first finding on a candidate that is a function of a case."""
+    results = [judge(case, conformance.Outcome(*of(case))) for case in cases]
+    return conformance.Report("", tuple(results)).diagnosis[0]
+
+
+def scaled(layers, factor):
+    return tuple(factor * v for v in layers)
+
+
+# Numbers
+
+
+@given(st.integers(1, 999), st.integers(-12, 6), st.floats(-9e-5, 9e-5))
+def test_a_number_of_a_few_digits_is_told_where_one_is_near(digits, power, off):
+    meant = float(f"{digits}e{power}")
+    assert tidy(meant * (1 + off)) == meant
+
+
+@given(st.integers(-60, 10), st.floats(-9e-5, 9e-5))
+def test_a_power_of_two_is_told_where_one_is_near(power, off):
+    short = [abs(float(f"{2.0**power:.{d}e}") / 2.0**power - 1) for d in range(3)]
+    assume(min(short) > 3e-4)  # no number of three digits is as near
+    assert tidy(2.0**power * (1 + off)) == 2.0**power
+
+
+@given(st.floats(1e-12, 1e6))
+def test_a_number_that_is_near_no_other_stays_what_it_is(value):
+    meant = tidy(value)
+    assert abs(meant / value - 1) <= 1e-4 * (1 + 1e-9)
+    near = any(abs(float(f"{value:.{d}e}") / value - 1) < 9.9e-5 for d in range(3))
+    powers = abs(2.0 ** round(np.log2(value)) / value - 1) < 9.9e-5 and -60 <= np.log2(value) <= 10
+    assert near or powers or meant == value or abs(meant / value - 1) > 9.8e-5
+
+
+@given(st.integers(-9, 0), st.floats(0.81, 1.19))
+def test_a_step_near_a_power_of_ten_is_that_power(power, factor):
+    assert tidy_step(10.0**power * factor) == pytest.approx(10.0**power, rel=1e-15)
+
+
+@given(st.integers(-9, 0), st.floats(1.21, 7.9))
+def test_a_step_elsewhere_has_two_digits(power, factor):
+    step = 10.0**power * factor
+    assert tidy_step(step) == float(f"{step:.1e}") != 10.0**power
+
+
+@given(st.lists(st.floats(-1e-3, 1e-3), min_size=3, max_size=9), st.lists(st.floats(2, 9), max_size=9), st.floats(1, 5))
+def test_a_number_that_most_are_near_is_told_and_none_where_they_are_few_or_scattered(near, far, middle):
+    values = np.array([middle * (1 + off) for off in near] + [100 * v for v in far])
+    told = _middle(values)
+    if len(near) > len(far):
+        assert told is not None and abs(told / middle - 1) <= 2e-3
+    assert _middle(values[:2]) is None and _middle(np.array([0.0, np.nan, np.inf, *values[:2]])) is None
+    assert _middle(np.array([1.0, 2, 4, 8, 16])) is None  # one in five is near the median
+    assert _middle(np.array([1.0, 2, 4])) == 2  # one in three
+
+
+@given(st.floats(1e-9, 1e3), st.floats(1.001, 900))
+def test_a_round_number_lies_between_two_or_is_the_larger(low, factor):
+    high = low * factor
+    told = _between(low, high)
+    assert low < told <= high
+    powers = [10.0**k for k in range(-10, 7) if low < 10.0**k <= high]
+    assert told in [high, *powers] and (told in powers or not powers or told == high)
+    assert not powers or told == pytest.approx(max(p for p in powers if p <= low * 1e3 * (1 + 1e-12)), rel=1e-12)
+
+
+# Thresholds
+
+
+@pytest.mark.parametrize(("off", "said"), [(2.9, True), (3.1, False)])
+def test_an_answer_is_a_mistakes_within_three_tolerances(off, said):
+    def candidate(case):
+        importance, scale = case.reference.of("importance")
+        return tuple(v / 2 + off * 1e-9 * s for v, s in zip(importance, scale)), case.reference.bias_shift
+
+    plain = [case for case in CASES if case.group in ("activations", "outputs") and not case.ill_conditioned]
+    finding = first(candidate, plain)
+    assert (finding.id == "half") is said, finding
+
+
+@pytest.mark.parametrize(
+    ("error", "id"),
+    [
+        (2.9e-6, "float32-as-float64"),
+        (3.1e-6, "half-precision"),
+        (4.9e-4, "half-precision"),
+        (5.1e-4, "bfloat16"),
+        (1.9e-2, "bfloat16"),
+    ],
+)
+def test_the_size_of_the_errors_tells_the_format(error, id):
+    finding = kinds.precision(*parted(lambda case: noisy(case, error), CASES[::3]))
+    assert finding is not None and finding.finding.id == id, finding
+
+
+@pytest.mark.parametrize("error", [2.1e-2, 2.9e-11])
+def test_errors_that_are_no_formats(error):
+    assert kinds.precision(*parted(lambda case: noisy(case, error), CASES[::3])) is None
+
+
+def noisy(case, error):
+    """Every entry is off by so much of its scale, up or down."""
+    rng = np.random.default_rng(len(case.x))
+    r = case.reference
+    return tuple(
+        tuple(v + error * s * rng.choice([-1, 1], v.shape) for v, s in zip(values, scales))
+        for values, scales in (r.of("importance"), r.of("bias_shift"))
+    )
+
+
+@pytest.mark.parametrize(("worst", "told"), [(9e-4, True), (1.1e-3, False)])
+def test_a_few_digits_are_at_least_three(worst, told):
+    right, wrong = parted(lambda case: noisy(case, worst), SMOOTH)
+    finding = kinds.few_digits(right, wrong)
+    assert (finding is not None) is told and (not told or "right to 3 digits" in finding.finding.sentence)
+
+
+@pytest.mark.parametrize("central", [False, True])
+@pytest.mark.parametrize("step", [1e-2, 1e-3, 3e-4])
+def test_the_step_of_differences_is_estimated(step, central):
+    right, wrong = parted(arithmetic.differences(step, central), SMOOTH)
+    finding = kinds.differences(right, wrong)
+    if central and step < 1e-3:  # as good as right
+        return
+    assert finding is not None and finding.finding.id == arithmetic.differences(step, central).id
+
+
+def test_a_ranking_is_right_where_what_is_nearly_equal_changes_places():
+    case = BY_NAME["depth-1"]
+    ((importance,), (scale,)) = case.reference.of("importance")
+    order = np.argsort(importance, axis=None)
+    low, high = (np.unravel_index(k, importance.shape) for k in order[:2])
+    for share, expected in ((0.99e-5, "network"), (1.01e-5, "lost")):
+        near = importance.copy()
+        near[high] = near[low] + share * (scale[low] + scale[high])
+        other = near.copy()
+        other[low], other[high] = near[high], near[low]
+        reference = replace(case.reference, importance=(near,))
+        assert ranking_of([(replace(case, reference=reference), (other,))]) == expected
+
+
+def test_a_factor_is_read_off_where_the_importance_is_not_free():
+    right, scales = np.array([0.0, 2e-6, 1e-9]), np.ones(3)
+    assert ratio(3 * right, right, scales) == pytest.approx(3, rel=1e-15)
+    assert ratio(3 * right, right, scales * 2.1) is None  # all are below 1e-6 of their scales
+    assert ratio(np.array([0, np.nan, 0]), right, scales) is None and ratio(right, right, 0 * scales) is None
+
+
+def test_how_far_arrays_are_apart():
+    """Of the scale, or of the other one where it is larger; NaN in the same places is the same."""
+    one, scale = np.array([1.0, np.nan, np.inf]), np.array([2.0, 1, 1])
+    assert apart(one, one, scale) == 0
+    assert apart(np.array([2.0]), np.array([1.0]), np.array([4.0])) == 0.25
+    assert apart(np.array([2.0]), np.array([8.0]), np.array([4.0])) == 0.75
+    assert apart(np.array([np.nan]), np.array([1.0]), np.array([4.0])) == np.inf
+
+
+# Estimates
+
+
+def ids_of(values, case=BY_NAME["depth-3"]):
+    """What may be read off importances by themselves."""
+    (importance, *_) = answers(lambda case: (values, case.reference.bias_shift), [case])
+    return {mistake.id for mistake in of_values(importance)}
+
+
+@pytest.mark.parametrize(("n", "told"), [(2, False), (3, True)])
+def test_a_floor_and_a_cap_are_numbers_that_come_three_times(n, told):
+    reference = BY_NAME["depth-3"].reference.importance
+    flat = np.sort(np.concatenate([v.ravel() for v in reference]))
+    assert len(set(flat)) == len(flat)
+    low, high = float(f"{flat[n - 1] * 1.001:.3g}"), float(f"{flat[-n] * 0.999:.3g}")
+    assert (flat <= low).sum() == n == (flat >= high).sum()
+    assert (f"importance-at-least-{low:.3g}" in ids_of(tuple(np.maximum(v, low) for v in reference))) is told
+    assert (f"importance-at-most-{high:.3g}" in ids_of(tuple(np.minimum(v, high) for v in reference))) is told
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        *(of(c) for of in (arithmetic.raised, arithmetic.logarithm_of_sum) for c in (1e-3, 2e-6)),
+        *map(arithmetic.powered, (0.25, 1.5, -1.0)),
+        *(arithmetic.decimals(d, q) for d in (2, 5) for q in ("importance", "bias_shift")),
+        *(arithmetic.digits(d, q) for d in (2, 5) for q in ("importance", "bias_shift")),
+        *(arithmetic.plus(c, of_sum) for c in (3e-2, 1e-1) for of_sum in (False, True)),
+        *(arithmetic.at_least(c, of_sum) for c in (3e-2, 1e-1) for of_sum in (False, True)),
+        arithmetic.zeroed(1e-3),
+        arithmetic.floored(1e-3),
+        arithmetic.capped(2.0),
+    ],
+    ids=lambda mistake: mistake.id,
+)  # fmt: skip
+def test_the_number_of_a_mistake_is_read_off_the_answers(mistake):
+    found = {m.id for m in estimated(answers(mistake, CASES[::2]))}
+    assert mistake.id in found, found
+
+
+# Pairs
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("biases-subtracted", "unbiased-variance"), ("plain-mean", "square-of-importance"), ("no-activation", "median")],
+)
+def test_two_mistakes_at_once_are_found_without_one_of_them(names):
+    cases = CASES[:9]
+    right, wrong = parted(both(*(BY_ID[name] for name in names)), cases)
+    found = pair_of(right, wrong, frozenset(wrong), ())
+    assert found is not None and len(found.explained) == len(wrong)
+    expected = both(*(BY_ID[name] for name in names))
+    for case in cases:
+        for mine, theirs in zip(wrong_values(found.mistake, case), wrong_values(expected, case)):
+            for v, o in zip(mine, theirs):
+                np.testing.assert_allclose(v, o, rtol=1e-7, atol=1e-12)
+
+
+# The report
+
+
+def deep_down(n):
+    if n:
+        deep_down(n - 1)
+    raise ValueError("at the bottom")
+
+
+def test_a_crash_is_told_by_its_last_three_lines():
+    outcome = run(lambda *arguments: deep_down(5), BY_NAME["depth-1"])
+    lines = outcome.traceback.splitlines()
+    assert len(lines) == 3 and lines[-1].endswith('raise ValueError("at the bottom")')
+    assert [line.split(" in ")[1].split(":")[0] for line in lines] == ["deep_down"] * 3
+
+
+def test_the_page_says_what_its_pictures_show_where_there_are_some():
+    def half(weights, biases, activation, x):
+        right = BY_NAME["depth-3"].reference
+        return [v / 2 for v in right.importance], list(right.bias_shift)
+
+    text = page(conformance.check(half, [BY_NAME["depth-3"]]))
+    for told in (
+        "Each mark is a weight: the right number along the horizontal axis, the candidate's along the vertical one",
+        "both logarithmic, importances first, bias shifts below. Right ones lie on the diagonal",
+        "a constant factor is a parallel to it, a floor is a horizontal line",
+        "0 of 1 cases pass",
+        "Cases that do not pass",
+    ):
+        assert told in text.replace("&#x27;", "'"), told
+    right = BY_NAME["depth-3"].reference
+    good = page(conformance.check(lambda *a: (list(right.importance), list(right.bias_shift)), [BY_NAME["depth-3"]]))
+    assert "Each mark is a weight" not in good and "1 of 1 cases pass" in good
+
+
+def test_the_page_links_a_finding_to_a_dozen_cases_at_most():
+    for n in (LINKED, LINKED + 1):
+        some = [case for case in CASES if not case.ill_conditioned and case.reference.importance[0].any()][:n]
+        results = [
+            judge(c, conformance.Outcome(scaled(c.reference.importance, 2.0), c.reference.bias_shift)) for c in some
+        ]
+        text = page(conformance.Report("", tuple(results)))
+        diagnosis = text.split("Diagnosis")[1].split("</ol>")[0]
+        assert diagnosis.count("<a href='#") == 12 and (" and 1 more" in diagnosis) is (n > LINKED)
