@@ -19,7 +19,7 @@ from ecprune_np import conformance
 from ecprune_np.conformance._case import Case, Reference
 from ecprune_np.conformance.catalogue import arithmetic
 from ecprune_np.conformance.catalogue._mistake import Mistake, both, wrong_numbers
-from ecprune_np.conformance.catalogue._parts import parts_of, scores
+from ecprune_np.conformance.catalogue._parts import about, parts_of, scores
 from ecprune_np.conformance.catalogue.arithmetic import ARITHMETIC
 from ecprune_np.conformance.catalogue.criteria import RIGHT, SHARED, mistakes_of
 from ecprune_np.conformance.catalogue.options import OPTIONS
@@ -208,6 +208,17 @@ def test_what_a_sentence_says_is_what_the_mistake_does(mistake):
     assert shown > FAR, shown
 
 
+@pytest.mark.parametrize("at_once", [0, 10**9])
+def test_a_moment_about_any_centre_is_the_same_at_once_and_moved_from_the_mean(at_once, monkeypatch):
+    monkeypatch.setattr("ecprune_np.conformance.catalogue._parts.AT_ONCE", at_once)
+    rng = np.random.default_rng(0)
+    s, a, centre = rng.uniform(size=(9, 3)), 5 + rng.standard_normal((9, 4)), rng.uniform(3, 7, (3, 4))
+    told = [[np.mean(s[:, i] * (a[:, j] - centre[i, j]) ** 2) for j in range(4)] for i in range(3)]
+    np.testing.assert_allclose(about(s, a, centre), told, rtol=1e-12)
+    constant = np.full((9, 4), 0.1)
+    assert (about(s, constant, constant[:3]) >= 0).all()
+
+
 @pytest.mark.parametrize("key", NUMBERS)
 def test_the_numbers_of_a_family_are_those_that_people_write(key):
     came = [words[0] for m in conformance.MISTAKES if (words := words_of(m.sentence, key)) is not None]
@@ -286,6 +297,19 @@ def test_what_a_sentence_on_options_says_is_what_the_mistake_does(mistake):
 
 
 # Other kinds of answers
+
+
+@pytest.mark.parametrize(
+    ("kind", "key"),
+    [
+        ("obc", "The Hessian is damped: {} of its mean diagonal is added,…"),
+        ("obc", "The Hessian is damped by {} of its mean diagonal, and…"),
+        ("obs", "The Hessian is damped: {} of its mean diagonal is added,…"),
+    ],
+)
+def test_the_dampings_are_those_that_people_take(kind, key):
+    came = [words[0] for m in mistakes_of(kind) if (words := words_of(m.sentence, key)) is not None]
+    assert came == ["0.01", "0.001", "0.0001", "1e-06"]
 
 
 def own_mistakes_of(kind: str) -> list[Mistake]:
