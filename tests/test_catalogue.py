@@ -246,6 +246,15 @@ def test_a_wrong_activation_is_what_the_sentence_says_on_both_sides_of_every_kin
             np.testing.assert_allclose(p.slope(POINTS), quotient, rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.parametrize("id", ["leaky-slope-0.2", "leaky-slope--0.01", "elu-alpha-2", "elu-is-selu", "relu-6"])
+def test_at_zero_a_wrong_slope_is_the_one_below_zero(id):
+    """As that of the right ones is."""
+    (mistake,) = [m for m in conformance.MISTAKES if m.id == id]
+    _, case = network((2, 3, 4, 3, 2), mistake.activation, 9, 14, width=1.0)
+    slope = mistake.passes(parts_of(case)).slope
+    np.testing.assert_allclose(slope(np.zeros(1)), slope(np.array([-1e-12])), atol=1e-11)
+
+
 def test_every_statement_is_that_of_some_mistake():
     """And what "…" leaves out does not make two mistakes one: each has a sentence of its own."""
     mistakes = [*conformance.MISTAKES, *ESTIMATED]
