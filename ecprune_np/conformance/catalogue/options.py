@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from ...activations import ACTIVATIONS, Activation
 from ...losses import class_logits, softmax
 from ...metrics import output_cotangents
 from ._mistake import Mistake, changed
-from ._parts import Pairs, Parts, about, again, mean
+from ._parts import Pairs, Parts, about, again, mean, squares
 
 Cotangents = Callable[[Array, Array], Array]  # of the outputs f (N, K) and the right ones c (R, N, K)
 CLASSES, LOSSES = ("softmax", "fisher"), ("mse", "cross_entropy")
@@ -90,11 +91,15 @@ def _weights(function: Callable[[Array], Array]) -> Callable[[Parts], Parts]:
     return lambda p: p if (p.weight == 1).all() else again(p, weight=function(p.weight))
 
 
+def _unweighted_derivatives(p: Parts) -> Parts:
+    """J without the samples' weights, which s keeps."""
+    return replace(p, J=again(p, weight=np.ones_like(p.weight)).J)
+
+
 def _weighted_mean_only(p: Parts) -> Pairs:
     """The samples' weights in μ, and not in v."""
-    plain = again(p, weight=np.ones_like(p.weight)).s
     centres = [mean(s, a) for s, a in zip(p.s, p.a)]
-    return [(w**2 * about(s, a, centre), w * centre) for w, s, a, centre in zip(p.w, plain, p.a, centres)]
+    return [(w**2 * about(squares(J), a, centre), w * centre) for w, J, a, centre in zip(p.w, p.J, p.a, centres)]
 
 
 def _scaled(p: Parts, factor: float) -> float:
@@ -148,6 +153,7 @@ OPTIONS: tuple[Mistake, ...] = (
         "sample-weights-in-the-mean-only",
         "The samples' weights enter the mean μ, not the variance v.",
         "EC-3.4",
+        passes=_unweighted_derivatives,
         formula=_weighted_mean_only,
     ),
     Mistake(
