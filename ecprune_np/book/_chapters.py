@@ -84,7 +84,7 @@ class Reader:
             for part in token.children or []:
                 if part.type == "text" and "$" in part.content:
                     raise ValueError(f"formula: not typeset in {part.content!r}")
-        start, depth = 0, 0
+        start, depth, exercises = 0, 0, False
         for k, token in enumerate(tokens):
             depth += token.nesting
             if depth:
@@ -97,9 +97,11 @@ class Reader:
             if token.type == "math_block" and (tag := TAG.search(token.content)):
                 yield "equation", f"{tag[1]} {shown}"
             elif token.type == "fence" and token.content.startswith(">>>"):
-                yield "example", example_html(token.content)
+                yield ("block" if exercises else "example"), example_html(token.content)
             else:
                 yield ("heading" if token.type == "heading_close" else "block"), shown
+            if token.type == "heading_close":  # below it, examples stand in the text: they fold with their answers
+                exercises = tokens[k - 1].content == "Exercises"
 
     def _formula_of(self, token: Token) -> str:
         if token.type == "math_block":

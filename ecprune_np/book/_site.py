@@ -29,6 +29,7 @@ TITLE = "Elimination-compensation pruning, the book"
 LABEL = re.compile(r"EC-(\d+)(\.\d+)?")
 QUOTED = re.compile(r"<code>([\w.]+)</code>")
 TAGS = re.compile(r"(<[^>]*>)")
+FOLDED = re.compile(r"<details>.*?</details>", re.DOTALL)  # an answer: what it cites would give it away
 HERE = Path(__file__).parent
 
 
@@ -278,7 +279,7 @@ class Book:
             self.wrong += failing_examples(text, chapter.name)
             for pair in reader.pairs(re.sub(r"\nPrevious: .*\s*$", "\n", text), self.equations):
                 if not here:  # a page that proves nothing shows beside its numbers what it cites
-                    beside += map(self._recalled, labels(TAGS.sub("", pair.prose)))
+                    beside += map(self._recalled, labels(TAGS.sub("", FOLDED.sub("", pair.prose))))
                 beside += self._beside(pair, shown)
                 prose = self._relative(self.linked(pair.prose, chapter.name))
                 side = f"<aside>{''.join(beside)}</aside>"
