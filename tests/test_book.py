@@ -145,8 +145,6 @@ def test_examples_stand_with_their_output(files) -> None:
 
 
 EXERCISE = re.compile(r"<strong>\d\. (?:What changes if|Find the mistake)\.?</strong>")
-
-
 CHAPTERS = sorted(page.stem for page in (ROOT / "derivations").glob("[0-9][0-9]-*.md") if page.name < "12")
 
 
@@ -438,4 +436,6 @@ def test_the_keys_and_the_search(window, folder) -> None:
 def test_on_paper_everything_that_opens_is_open(window, folder) -> None:
     window.open(folder / chapter("EC-3.4"), 760, media="print")
     assert all(box["bottom"] - box["top"] > 10 for box in window.boxes(".pair pre.code"))
+    answers = window.boxes(".prose > details pre.example")
+    assert answers and all(box["bottom"] - box["top"] > 10 for box in answers)
     assert window.evaluate("getComputedStyle(document.querySelector('.top')).display") == "none"
