@@ -118,7 +118,8 @@ def test_a_row_of_the_table_has_one_letter_and_a_letter_one_row(site) -> None:
 
 
 @pytest.mark.parametrize(
-    ("letter", "pages"), [("ρ", "08"), ("κ", "08 09"), ("Q", "05"), ("H", "05 06 14"), ("u", "07 09 11 12"), ("ω", "01")]
+    ("letter", "pages"),
+    [("ρ", "08"), ("κ", "08 09"), ("Q", "05"), ("H", "05 06 14"), ("u", "07 09 11 12"), ("ω", "01")],
 )
 def test_a_letter_of_the_table_stands_for_nothing_else(files, letter: str, pages: str) -> None:
     """These are letters that other quantities would like to have."""

@@ -147,3 +147,59 @@ def test_the_script_about_one_shot_pruning_says_what_it_lacks(
     monkeypatch.delenv("ECPRUNE_MLPNET", raising=False)
     assert script.main([]) == 1
     assert "--checkpoint (or ECPRUNE_MLPNET): expected a file" in capsys.readouterr().err
+
+
+# what the committed rows say
+
+ROWS = rows_in_files.Results(rows_in_files.RESULTS / "mlpnet.csv", mlpnet.Row).rows()
+MEDIANS = mlpnet.medians(ROWS)
+README = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+
+
+def test_all_rows_are_there() -> None:
+    assert {row.key for row in ROWS} == set(mlpnet.wanted_keys(mlpnet.FULL, mlpnet.SEEDS))
+
+
+def test_magnitude_is_what_the_papers_report() -> None:
+    reported = mlpnet.published("no labels, no training")["magnitude, as reported"]
+    errors = {s: MEDIANS[Way("magnitude"), s] - value for s, value in reported.items()}
+    assert max(map(abs, errors.values())) < 0.021, errors
+
+
+def test_the_sentence_of_the_figure_is_true() -> None:
+    reported = {**mlpnet.published("labels, no training"), **mlpnet.published("no labels, no training")}
+    for s in (0.8, 0.9, 0.95, 0.98):
+        rivals = {name: values[s] for name, values in reported.items()}
+        assert MEDIANS[Way("ec-fisher-iterative+row"), s] > max(rivals.values()), (s, rivals)
+
+
+def test_readme_shows_the_medians_and_what_is_reported() -> None:
+    table = README[README.index("| test accuracy, per cent |") :].split("\n\n")[0].splitlines()
+    sparsities = [float(s) for s in table[0].split("|")[3:-1]]
+    assert len(table) == 11
+    for line in table[2:]:
+        group, name, *cells = line.strip("| ").split(" | ")
+        for sparsity, cell in zip(sparsities, cells, strict=True):
+            way = Way(name.strip("`"), not group.startswith("no labels"), not group.endswith("no training"))
+            value = mlpnet.published(group)[name][sparsity] if "reported" in name else MEDIANS[way, sparsity]
+            assert cell == f"{value:.2f}", (line, sparsity)
+
+
+def test_readme_shows_every_ranking_with_every_compensation() -> None:
+    table = README[README.index("| at 0.98 | magnitude") :].split("\n\n")[0].splitlines()
+    assert table[0] == f"| at 0.98 | {' | '.join(mlpnet.RANKINGS)} |"
+    for line, compensation in zip(table[2:], mlpnet.COMPENSATIONS, strict=True):
+        values = [MEDIANS[mlpnet.crossed(ranking, compensation), 0.98] for ranking in mlpnet.RANKINGS]
+        assert line == f"| {compensation} | {' | '.join(f'{value:.1f}' for value in values)} |"
+
+
+@pytest.mark.skipif(CHECKPOINT is None, reason="the published network is not here (ECPRUNE_MLPNET)")
+@pytest.mark.skipif(mnist.mnist_folder(None) is None, reason="MNIST is not here (ECPRUNE_MNIST)")
+def test_committed_rows_are_made_again(tmp_path: Path) -> None:
+    """To a few images: another processor rounds otherwise."""
+    file = tmp_path / "again.csv"
+    committed = {row.key: row.test_accuracy for row in ROWS}
+    for key in (("magnitude", "no", "no", 0.9, 0), ("ec-fisher-iterative", "no", "no", 0.95, 1)):
+        mlpnet.work(key, mlpnet.FULL, file, CHECKPOINT, mnist.mnist_folder(None))
+    for row in rows_in_files.Results(file, mlpnet.Row).rows():
+        assert row.test_accuracy == pytest.approx(committed[row.key], abs=2e-3), row
