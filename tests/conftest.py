@@ -1,4 +1,4 @@
-"""Hypothesis profiles: `ci` is deterministic; HYPOTHESIS_PROFILE=long draws twenty times as many, `again` fewer.
+"""Hypothesis profiles: `ci` is deterministic; HYPOTHESIS_PROFILE=long draws fifteen times as many, `again` fewer.
 
 `again` is for a second run in one go, with every framework there.  BLAS has one thread, unless OMP_NUM_THREADS says
 otherwise: the networks are small, and threads that wait for each other take many times as long where others work too.
@@ -19,6 +19,6 @@ from hypothesis import HealthCheck, settings
 settings.register_profile(
     "ci", max_examples=50, derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
-settings.register_profile("again", settings.get_profile("ci"), max_examples=30)
+settings.register_profile("again", settings.get_profile("ci"), max_examples=12)
 settings.register_profile("long", settings.get_profile("ci"), max_examples=750, derandomize=False)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
