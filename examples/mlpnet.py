@@ -30,7 +30,6 @@ import tables
 from rows import Case, Results, check_settings, environments, existing_rows
 
 import ecprune_np as ec
-from ecprune_np._files import save_text
 from ecprune_np.data import Dataset
 from ecprune_np.fine_tuning import training
 from ecprune_np.methods import Data, method, pruner
@@ -224,7 +223,7 @@ def report(rows: list[Row], settings: Settings, made_with: Sequence[str]) -> str
     parts = [tables.settings_table(settings, made_with)]
     for group in GROUPS:
         lines = {way.method: [found.get((way, s)) for s in settings.sparsities] for way in WAYS if way.group == group}
-        reported = published(group) if settings.network == FULL.network else {}
+        reported = published(group, settings.network)
         lines |= {name: [values.get(s) for s in settings.sparsities] for name, values in reported.items()}
         times = {
             way.method: statistics.median(row.seconds for row in rows if row.way == way)
@@ -239,8 +238,10 @@ def report(rows: list[Row], settings: Settings, made_with: Sequence[str]) -> str
     return "\n\n".join(parts) + "\n"
 
 
-def published(group: str) -> dict[str, dict[float, float]]:
-    """Name to sparsity to accuracy, of a group."""
+def published(group: str, network: str = FULL.network) -> dict[str, dict[float, float]]:
+    """Name to sparsity to accuracy, of a group; nothing is published of another network."""
+    if network != FULL.network:
+        return {}
     return {name: dict(zip(PUBLISHED_AT, values)) for (of, name), values in PUBLISHED.items() if of == group}
 
 
@@ -250,12 +251,12 @@ def _table(
     """The largest number of each column in bold; the seconds behind."""
     best = [max((value for value in column if value is not None), default=None) for column in zip(*lines.values())]
     header = [corner, *map(str, columns), *(["seconds"] if seconds else [])]
-    text = [header, ["---"] * len(header)]
+    text = [header]
     for name, values in lines.items():
         numbers = ["" if v is None else f"**{v:.2f}**" if v == top else f"{v:.2f}" for v, top in zip(values, best)]
         took = [f"{seconds[name]:.1f}" if name in seconds else ""] if seconds else []
         text.append([name, *numbers, *took])
-    return "\n".join(f"| {' | '.join(line)} |" for line in text)
+    return tables.markdown(text)
 
 
 def figure(rows: list[Row], settings: Settings) -> Any:
@@ -273,7 +274,7 @@ def figure(rows: list[Row], settings: Settings) -> Any:
                 if row.way == way:
                     errors.setdefault(row.sparsity, []).append(100 * (1 - row.test_accuracy))
             figures.line(ax, errors, way.method, figures.STYLES[way.method])
-        for name, values in published(group).items() if settings.network == FULL.network else ():
+        for name, values in published(group, settings.network).items():
             figures.line(ax, {s: [100 - v] for s, v in values.items()}, name, REPORTED[name])
         ax.set_title(group, fontsize=10)
     for ax in axes.flat:
@@ -321,9 +322,7 @@ def run(options: argparse.Namespace, file: Path) -> None:
     if not options.no_figures:
         figures.save_figure(figure(rows, settings), file)
     title = f"{settings.network}: test accuracy in per cent, medians of the seeds"
-    text = f"# {title}\n\n{report(rows, settings, environments(file))}"
-    save_text(file.with_suffix(".md"), text)
-    print(text)
+    print(tables.write_page(file, title, report(rows, settings, environments(file))))
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -79,8 +79,19 @@ def _percent(fraction: float) -> str:
     return f"{100 * fraction:.1f} %"
 
 
+def markdown(lines: Sequence[Sequence[str]]) -> str:
+    """A table, its first line the head."""
+    head, *rest = (f"| {' | '.join(line)} |" for line in lines)
+    return "\n".join([head, "|---" * len(lines[0]) + "|", *rest])
+
+
+def write_page(file: Path, title: str, text: str) -> str:
+    """Markdown under a title, written beside the rows of a file."""
+    page = f"# {title}\n\n{text}"
+    save_text(file.with_suffix(".md"), page)
+    return page
+
+
 def write_report(file: Path, rows: list[Row], settings: Settings, sparsities: Sequence[float], title: str) -> str:
     """The report of the rows, written beside them as Markdown."""
-    text = f"# {title}\n\n{report(rows, settings, sparsities, environments(file))}"
-    save_text(file.with_suffix(".md"), text)
-    return text
+    return write_page(file, title, report(rows, settings, sparsities, environments(file)))

@@ -28,7 +28,6 @@ import tables
 from rows import Case, Results, Row, Settings, environments
 
 import ecprune_np as ec
-from ecprune_np._files import save_text
 from ecprune_np.data import Dataset
 
 MIDWAY = ("magnitude", "ec-iterative", "ec-iterative+row")
@@ -131,10 +130,10 @@ def report(rows: list[Row], settings: Settings) -> str:
         parts.append(f"### {network[0]}, {network[1]}: test loss, seeds {', '.join(map(str, sorted(dense)))}")
         parts.append("\n".join(f"- {way}: {_cell(losses.get((way, 0.0), {}), dense)}" for way in WHOLE))
         head = ["way", *(f"{s:g}" for s in settings.sparsities)]
-        lines = [head, ["---"] * len(head)]
+        lines = [head]
         for way in settings.methods:
             lines.append([way, *(_cell(losses.get((way, s), {}), dense) for s in settings.sparsities)])
-        parts.append("\n".join(f"| {' | '.join(line)} |" for line in lines))
+        parts.append(tables.markdown(lines))
     return "\n\n".join(parts) + "\n"
 
 
@@ -176,9 +175,8 @@ def _run(options: argparse.Namespace, file: Path, cases: list[Case], settings: S
         loss_name = f"test loss ({'cross-entropy' if settings.loss == 'cross_entropy' else 'mean squared error'})"
         figures.save_figure(figures.ratio_figure(rows, grid, settings.methods, loss_name, SENTENCE), file)
     title = "Training, pruning, training: test loss after as many epochs in all"
-    text = f"# {title}\n\n{tables.settings_table(settings, environments(file))}\n\n{report(rows, settings)}"
-    save_text(file.with_suffix(".md"), text)
-    print(text)
+    text = f"{tables.settings_table(settings, environments(file))}\n\n{report(rows, settings)}"
+    print(tables.write_page(file, title, text))
 
 
 def main(arguments: list[str] | None = None) -> int:

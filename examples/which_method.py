@@ -18,6 +18,7 @@ from typing import Any
 
 import mlpnet
 from rows import RESULTS, Row, existing_rows
+from tables import markdown
 
 from ecprune_np._files import save_text
 from ecprune_np.commands._prune import TRAINED, USUAL
@@ -114,7 +115,7 @@ def best_table(found: Losses, stage: str) -> str:
         here = {s.sparsity: best(medians(of)) for s, of in found.items()
                 if (s.file, s.network, s.stage) == (file, network, stage)}  # fmt: skip
         lines.append([network + AGAIN.get(file, ""), *(some(here.get(s, [])) for s in SPARSITIES)])
-    return table(lines)
+    return markdown(lines)
 
 
 def some(names: Sequence[str]) -> str:
@@ -132,7 +133,7 @@ def steps_table(found: Losses, stage: str) -> str:
             of_each = [ratios(here, with_it, without, stage, [s]) for s in SPARSITIES]
             if any(of_each):
                 lines.append([f"{step}: `{with_it}` / `{without}`", activation, *map(median_and_range, of_each)])
-    return table(lines)
+    return markdown(lines)
 
 
 def depth_table(found: Losses) -> str:
@@ -147,13 +148,7 @@ def depth_table(found: Losses) -> str:
             for n in depths
         ]
         lines.append([step, *map(median_and_range, of_each)])
-    return table(lines)
-
-
-def table(lines: Sequence[Sequence[str]]) -> str:
-    """Markdown."""
-    head, *rest = lines
-    return "\n".join(f"| {' | '.join(line)} |" for line in [head, ["---"] * len(head), *rest])
+    return markdown(lines)
 
 
 def share(found: Losses, method: str, stage: str) -> tuple[int, int, int]:
@@ -249,7 +244,7 @@ def costs(published: list[Any]) -> str:
     for name, what in passes.items():
         seconds = [row.seconds for row in published if row.way == mlpnet.Way(name) and row.sparsity == 0.95]
         lines.append([f"`{name}`", what, f"{statistics.median(seconds):.1f}" if seconds else ""])
-    return table(lines)
+    return markdown(lines)
 
 
 def page(found: Losses, published: list[Any]) -> str:
