@@ -151,7 +151,7 @@ def run_mnist(options: argparse.Namespace, file: Path) -> None:
     """784-300-100-10 with each activation."""
     folder = mnist.source(options)
     settings = QUICK_MNIST if options.quick else MNIST
-    cases = [Case("784-300-100-10", a, s) for s in options.seed or SEEDS for a in ("tanh", "relu")]
+    cases = [Case("784-300-100-10", a, s) for a in ("tanh", "relu") for s in options.seed or SEEDS]
     if options.quick:
         cases = mnist.cases(True, 196 if folder is None else 784, options.seed)
     _run(options, file, cases, settings, folder)
