@@ -191,12 +191,14 @@ def test_ec_7_16_a_boxs_floor_is_the_least_that_its_line_allows(seed: int, e_0: 
     within = line.floor_within(np.array([half])).item()
     assert within <= least * (1 + 1e-9) + 1e-15  # and no lower than with the whole error at once
     assert np.sqrt(within) >= np.sqrt(least) - line.E_1.item() * half - 1e-6
+    B, C = (h * d)[:, 0].sum(axis=0) @ p.value, (d**2)[:, 0].sum(axis=0) @ p.value
+    turn = -B / C if C else 0.0  # where A + 2 B s + C s² is least
     for sign in (-1, 1):
-        far = sign * np.concatenate([[0], np.geomspace(1e-4, 1e6, 4000)])
+        far = sign * np.concatenate([[0, max(sign * turn, 0)], np.geomspace(1e-4, 1e6, 4000)])
         beyond, least = line.floor_beyond(sign).item(), max(root(far).min(), 0) ** 2
         assert beyond <= least * (1 + 1e-9) + 1e-15, (beyond, least)
         if line.E_1 == 0:
-            assert beyond >= least * (1 - 1e-4) - 1e-9, (beyond, least)
+            assert beyond >= least * (1 - 1e-9) - 1e-9, (beyond, least)
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
