@@ -20,6 +20,7 @@ from ecprune_np.conformance.diagnosis._answers import Answer, answers_of, apart,
 from ecprune_np.conformance.diagnosis._estimates import _between, _middle, estimated, of_values, tidy
 from ecprune_np.conformance.diagnosis._kinds import tidy_step
 from ecprune_np.conformance.diagnosis._pairs import pair_of
+from ecprune_np.conformance.diagnosis._where import Evidence, several_samples
 
 CASES = conformance.cases()
 BY_NAME = {case.name: case for case in CASES}
@@ -251,6 +252,35 @@ def test_two_mistakes_at_once_are_found_without_one_of_them(names):
         for mine, theirs in zip(wrong_values(found.mistake, case), wrong_values(expected, case)):
             for v, o in zip(mine, theirs):
                 np.testing.assert_allclose(v, o, rtol=1e-7, atol=1e-12)
+
+
+# Where, and in which order
+
+
+@pytest.mark.parametrize(("n_right", "told"), [(2, False), (3, True)])
+def test_more_samples_are_told_where_three_cases_of_fewer_are_right(n_right, told):
+    cases = [*SMOOTH[:n_right], BY_NAME["sorted-65"], BY_NAME["sorted-129"]]
+
+    def of(case):
+        right = case.reference
+        return scaled(right.importance, 1.0 if len(case.x) < 65 else 1.5), right.bias_shift
+
+    found = several_samples(Evidence(*parted(of, cases)))
+    assert (found is not None) is told
+    assert not told or "65 samples or more are wrong, those with up to 12 are right" in found.sentence
+
+
+@pytest.mark.parametrize(("n_known", "told"), [(3, "unknown"), (4, "squared")])
+def test_what_no_mistake_explains_comes_first_where_the_known_one_is_less_than_a_fifth(n_known, told):
+    """Of twenty cases a few have a known mistake, and the others scattered factors."""
+    rng = np.random.default_rng(0)
+    cases = [case for case in conformance.cases(kind="wanda") if case.group == "activations"][:20]
+    right = [case.reference.importance for case in cases]
+    values = [[v**2 for v in right] for right in right[:n_known]]
+    values += [[v * rng.uniform(0.3, 3, v.shape) for v in right] for right in right[n_known:]]
+    results = tuple(judge(case, conformance.Outcome(v)) for case, v in zip(cases, values))
+    ids = [finding.id for finding in conformance.Report("", results).diagnosis]
+    assert ids[0] == told and {"unknown", "squared"} <= set(ids), ids
 
 
 # The report

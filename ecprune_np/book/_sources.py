@@ -60,7 +60,7 @@ class Source:
 
     def listing(self, definition: Definition) -> str:
         """The code of a definition without its docstring; each number leads to the line where it stands."""
-        silent = range(definition.prose[0], definition.prose[1] + 1) if definition.docstring else range(0)
+        silent = range(definition.prose[0], definition.prose[1] + 1)  # line 0 is none
         numbers = [n for n in range(definition.first, definition.last + 1) if n not in silent]
         return self.code(numbers, anchored=False)
 
