@@ -225,8 +225,8 @@ def test_what_is_not_understood_is_an_error(site, latex: str) -> None:
 def test_text_stands_with_the_equation_before_it_up_to_a_heading_or_the_next(site) -> None:
     book = site.Book(ROOT)
     first, second = ALL[0].label, ALL[1].label
-    example = "```\n>>> 1 + 1\n2\n```"
-    text = f"# A\n\nb\n\n$$\nx\n\\tag{{{first}}}\n$$\n\nc\n\nd\n\n{example}\n\ne\n\n# F\n\n$$\ny\n\\tag{{{second}}}\n$$\n"
+    one, two = (f"$$\nx\n\\tag{{{label}}}\n$$" for label in (first, second))
+    text = "\n\n".join(["# A", "b", one, "c", "d", "```\n>>> 1 + 1\n2\n```", "e", "# F", two])
     pairs = list(site.Reader(book.symbols).pairs(text, book.equations))
     shown = [(pair.label, re.findall(r"<(?:p|h1)>(.)", pair.prose), len(pair.examples)) for pair in pairs]
     assert shown == [(first, ["A", "b", "c", "d"], 1), ("", ["e"], 0), (second, ["F"], 0)]

@@ -19,6 +19,7 @@ from ecprune_np.conformance.diagnosis import _kinds as kinds
 from ecprune_np.conformance.diagnosis._answers import Answer, answers_of, apart, ranking_of, ratio
 from ecprune_np.conformance.diagnosis._estimates import _between, _middle, estimated, of_values, tidy
 from ecprune_np.conformance.diagnosis._kinds import tidy_step
+from ecprune_np.conformance.diagnosis._own_network import _telling_rows
 from ecprune_np.conformance.diagnosis._pairs import pair_of
 from ecprune_np.conformance.diagnosis._where import Evidence, several_samples
 
@@ -270,6 +271,19 @@ def test_more_samples_are_told_where_three_cases_of_fewer_are_right(n_right, tol
     assert not told or "65 samples or more are wrong, those with up to 12 are right" in found.sentence
 
 
+@pytest.mark.parametrize(
+    ("quantity", "factor", "ranking"),
+    [("importance", 2.7, "network"), ("importance", -2.7, "lost"), ("bias_shift", 2.7, ""), ("bias_shift", -2.7, "")],
+)
+def test_a_factor_says_what_it_leaves_of_the_ranking(quantity, factor, ranking):
+    def of(case):
+        right = {"importance": case.reference.importance, "bias_shift": case.reference.bias_shift}
+        return tuple((right | {quantity: scaled(right[quantity], factor)}).values())
+
+    finding = first(of, CASES[:9])
+    assert (finding.id, finding.ranking) == (f"{quantity}-constant-factor", ranking)
+
+
 @pytest.mark.parametrize(("n_known", "told"), [(3, "unknown"), (4, "squared")])
 def test_what_no_mistake_explains_comes_first_where_the_known_one_is_less_than_a_fifth(n_known, told):
     """Of twenty cases a few have a known mistake, and the others scattered factors."""
@@ -281,6 +295,23 @@ def test_what_no_mistake_explains_comes_first_where_the_known_one_is_less_than_a
     results = tuple(judge(case, conformance.Outcome(v)) for case, v in zip(cases, values))
     ids = [finding.id for finding in conformance.Report("", results).diagnosis]
     assert ids[0] == told and {"unknown", "squared"} <= set(ids), ids
+
+
+# A network of one's own
+
+
+def test_a_layer_is_judged_by_its_largest_rows_four_wrong_ones_and_two_right_ones():
+    case = BY_NAME["wide"]
+    every_other = np.arange(16) % 2 == 0
+
+    def of(case):
+        first, last = case.reference.importance
+        return (first * np.where(every_other, 1.5, 1.0)[:, np.newaxis], last), case.reference.bias_shift
+
+    found = _telling_rows(answers(of, [case]), 0)
+    largest = case.reference.importance_scale[0].max(axis=1)
+    for rows, n in ((every_other, 4), (~every_other, 2)):
+        assert sorted(largest[found[rows[found]]]) == sorted(largest[rows])[-n:]
 
 
 # The report
