@@ -397,3 +397,16 @@ def test_at_most_seven_functions_lie_on_the_way_from_collect_moments_to_the_matr
     mlp = ec.MLP.initialize([3, 4, 2], seed=1)
     ec.collect_moments(mlp, np.random.default_rng(0).standard_normal((10, 3)))
     assert deepest[-1] == "collect_moments" and len(deepest) <= 7, deepest
+
+
+def test_data_are_frozen() -> None:
+    """Every dataclass, the private ones too, but what gathers while a model is read, and running sums."""
+    mutable = {
+        node.name
+        for file in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+        for decorator in map(ast.unparse, node.decorator_list)
+        if "dataclass" in decorator and "frozen=True" not in decorator
+    }
+    assert mutable == {"Reading", "_Sums"}

@@ -237,6 +237,12 @@ def vectors(vectors_once, tmp_path):
     return shutil.copytree(vectors_once, tmp_path / "copy")
 
 
+def test_where_a_report_cannot_be_written_the_vectors_are_not_checked(vectors, tmp_path, capsys):
+    assert command("vectors", "check", vectors, "--json", tmp_path / "nowhere" / "report.json") == 2
+    shown = capsys.readouterr()
+    assert shown.out == "" and "--json" in shown.err, shown
+
+
 def test_written_vectors_are_read_back_exactly(vectors, capsys):
     for case in CASES:
         data = json.loads((vectors / f"{case}.json").read_text(encoding="utf-8"))

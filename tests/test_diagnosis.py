@@ -347,6 +347,7 @@ def test_the_page_says_what_its_pictures_show_where_there_are_some():
     right = BY_NAME["depth-3"].reference
     good = page(conformance.check(lambda *a: (list(right.importance), list(right.bias_shift)), [BY_NAME["depth-3"]]))
     assert "Each mark is a weight" not in good and "1 of 1 cases pass" in good
+    assert "<pre></pre>" not in text + good  # no traceback where nothing crashed
 
 
 def test_the_page_links_a_finding_to_a_dozen_cases_at_most():

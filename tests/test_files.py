@@ -178,6 +178,11 @@ def test_idx_files_are_read_plain_and_compressed(tmp_path: Path) -> None:
         assert (read_idx(tmp_path / name) == array).all()
 
 
+def test_idx_files_have_up_to_32_dimensions(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"\0\0\x08\x20" + 32 * (1).to_bytes(4, "big") + b"7")
+    assert read_idx(tmp_path / "f").shape == 32 * (1,)
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [

@@ -56,6 +56,11 @@ def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     return refused
 
 
+def test_no_samples_are_refused(refused: Callable[..., str]) -> None:
+    np.savez("none.npz", x=D.x[:0])
+    assert "x: expected at least one sample, got shape (0, 4)" in refused(data="none.npz")
+
+
 # networks
 
 
