@@ -19,10 +19,14 @@ from ecprune_np.error_analysis._balls import Ball
 from ecprune_np.error_analysis._bounded import value
 from ecprune_np.error_analysis._certify import bounded_digits
 from ecprune_np.streaming.blocks import REFERENCE_SAMPLES
+from ecprune_np.streaming.reduction import CANCELLED, _squares_by_gram, triangular_factor
 
 SEEDS = st.integers(0, 2**32 - 1)
 small = networks.networks(max_layers=3, max_width=3, max_samples=8)
 U = 2.0**-53
+has_longdouble = pytest.mark.skipif(
+    np.finfo(np.longdouble).eps == np.finfo(float).eps, reason="longdouble is no wider than float64 here"
+)
 
 
 def norm(x) -> float:
@@ -159,6 +163,89 @@ def test_the_distance_of_a_reference_is_reached(stride):
     assert reference == 0 and a.mean() / a.std() == pytest.approx(np.sqrt((17 - p) / p), rel=1e-13)
 
 
+@given(SEEDS, st.integers(1, 100), st.floats(0.01, 0.99))
+def test_an_error_of_the_step_moves_the_merged_variance_no_more_than_it_may(seed, n, p):
+    """EC-7.17: of e as large as roundings allow it; all of it where nothing varies and the means are far in balance."""
+    rng = np.random.default_rng(seed)
+
+    def sides(S, mu, v, delta):
+        weights = np.array([1 - p, p]) * S
+        e = (2 * n + 3) * np.sqrt((v + S * mu**2) / S).sum() + 2 * abs(delta)
+        merged = np.array([1 - p, p]) @ v + np.prod(weights) / weights.sum() * delta**2
+        squares = np.array([1 - p, p]) @ (v + S * mu**2)
+        moved = 2 * np.prod(weights) / weights.sum() * abs(delta) * e
+        return moved, 2 * (2 * n + 3) * np.sqrt(merged * squares) + 4 * merged
+
+    S, mu, v = rng.random((3, 2)) ** 4 + 1e-3
+    moved, bound = sides(S, mu, v * rng.integers(0, 2), rng.standard_normal())
+    assert moved <= bound * (1 + 1e-12), (moved, bound)
+    moved, bound = sides(S, 1 / (np.array([1 - p, p]) * S), np.zeros(2), rng.standard_normal())
+    assert moved == pytest.approx(bound, rel=1e-12)
+
+
+def climbed(error, start, size: float, steps: int, rng) -> float:
+    """The largest error that a walk uphill finds, from a start on and with steps that shrink."""
+    best = error(start)
+    for k in range(1, steps + 1):
+        moved = start + size * rng.standard_normal(start.shape)
+        if (found := error(moved)) > best:
+            start, best = moved, found
+        size /= 1 + (k % 30 == 0)
+    return best
+
+
+def error_of_the_step(a) -> float:
+    """|Δ̂ − Δ| of two sets of samples over what EC-7.17 grants it, in rational arithmetic."""
+    n, neuron = a.shape[1], ec.MLP([[[1]]], [[0]])
+    ours, theirs = (ec.collect_moments(neuron, samples[:, np.newaxis]).layers[0] for samples in a)
+    computed = Fraction(((theirs.offset - ours.offset) + (theirs.reference - ours.reference)).item())
+    exact = [[Fraction(v) for v in samples] for samples in a]
+    delta = (sum(exact[1]) - sum(exact[0])) / n
+    squares = [sum((v - Fraction(m.reference[0])) ** 2 for v in part) / n for part, m in zip(exact, (ours, theirs))]
+    bound = (2 * n + 3) * np.sqrt(np.array(squares, float)).sum() + 2 * abs(float(delta))
+    return float(abs(computed - delta)) / U / bound
+
+
+@pytest.mark.parametrize(("n", "share"), [(1, 1 / 2), (2, 1 / 4)])
+def test_a_search_for_large_errors_of_the_step_between_two_means(n, share):
+    """EC-7.17: it climbs, and finds half and a quarter of what the roundings may add up to."""
+    rngs = map(np.random.default_rng, range(3))
+    found = [climbed(error_of_the_step, rng.uniform(-2, 2, (2, n)), 0.1, 60, rng) for rng in rngs]
+    assert 0.6 * share < max(found) <= 1, max(found)
+
+
+@given(SEEDS, st.integers(1, 500), st.floats(-3, 3))
+def test_the_second_moment_about_a_reference_is_that_far_from_the_variance(seed, n, threshold):
+    """EC-7.8, EC-7.5: ṽ ≤ v + S (∣μ − E[a]∣ + √((17 − p)/p) std)², which is (1 + (10 + √(17/p))²) v at ten of them."""
+    rng = np.random.default_rng(seed)
+    a = np.column_stack([rng.standard_normal(n), rng.standard_normal(n) + rng.choice([0, 3, 5, 30])])
+    neuron = ec.MLP([[[1, 0]]], [[-threshold]], output_activation="relu")  # hears some samples only
+    layer = ec.collect_moments(neuron, a).layers[0]
+    seen = a[a[:, 0] > threshold, 1]
+    stride = -(-n // REFERENCE_SAMPLES)
+    p = len(range(0, n, stride)) / n
+    if len(seen):
+        far = abs(seen.mean() - a[:, 1].mean()) + np.sqrt((17 - p) / p) * a[:, 1].std()
+        second = np.sum((seen - layer.reference[1]) ** 2) / n
+        v = np.sum((seen - seen.mean()) ** 2) / n
+        assert second <= (v + len(seen) / n * far**2) * (1 + 1e-12) + 1e-12
+
+
+@pytest.mark.parametrize(("distance", "units"), [(999, (1e6, 23e6)), (1001, (0, 8))])
+def test_one_pass_costs_six_digits_at_most_beside_the_variance(distance, units):
+    """EC-7.3, EC-7.5: 10⁶ (4n + 7) u v, where one pass just passes; a few u v where two follow."""
+    worst = 0.0
+    for seed in range(100):
+        deviation = np.random.default_rng(seed).uniform(0.9999, 1.0009, 2) * [1, -1]
+        a = np.append(distance + deviation, [-1e-3, -2e-3])[:, np.newaxis]  # of which the neuron hears two
+        moments = ec.collect_moments(ec.MLP([[[1.0]]], [[0.0]], output_activation="relu"), a).layers[0]
+        x = [Fraction(v) for v in a[:2, 0]]
+        v, second = (x[0] - x[1]) ** 2 / 8, (x[0] ** 2 + x[1] ** 2) / 4
+        worst = max(worst, float(abs(Fraction(moments.variance.item()) / v - 1)))
+        assert (v >= second / 10**6) == (distance < 1000) and moments.reference == 0
+    assert units[0] < worst / U <= units[1], worst / U
+
+
 BALLS = st.tuples(st.floats(-4, 4), st.floats(0, 4))
 
 
@@ -232,6 +319,85 @@ def test_the_bound_by_columns_lies_beside_that_by_rows(seed, n_rows, n):
     assert low == pytest.approx(middle, rel=1e-13)
     _, middle, high = sizes(rng.standard_normal((1, n)), rng.standard_normal(n))
     assert middle == pytest.approx(high, rel=1e-13)
+
+
+@given(SEEDS, st.integers(1, 4), st.lists(st.integers(1, 5), min_size=1, max_size=3))
+def test_columns_that_err_by_a_share_move_lengths_no_more_than_it_allows(seed, n_rows, widths):
+    """EC-7.19: through several layers; one positive row whose columns err alike moves by all of it."""
+    rng, share = np.random.default_rng(seed), 2.0**-10
+
+    def moved(A, E, ws):
+        t, below = np.linalg.norm(A, axis=0), A + E
+        for w in ws:
+            A, below, t = A @ w, below @ w, t @ np.abs(w) / np.sqrt(len(w))
+        ends = abs(np.linalg.norm(below, axis=0) - np.linalg.norm(A, axis=0))
+        return ends, share * np.sqrt(np.prod([len(w) for w in ws])) * t
+
+    ws = [rng.standard_normal(shape) for shape in zip(widths, [*widths[1:], 2])]
+    A, E = rng.standard_normal((2, n_rows, widths[0]))
+    E *= share * np.linalg.norm(A, axis=0) / np.linalg.norm(E, axis=0)
+    for errors in (E, share * A, -share * A):
+        found, bound = moved(A, errors, ws)
+        assert (found <= bound * (1 + 1e-9)).all()
+    found, bound = moved(np.abs(A[:1]), share * np.abs(A[:1]), [np.abs(w) for w in ws])
+    np.testing.assert_allclose(found, bound, rtol=1e-9)
+
+
+def error_of_a_factor(a, w) -> float:
+    """What ε of EC-7.19 has to be for a QR of `a`, in units of u."""
+    wide = np.longdouble
+    exact = np.linalg.norm(a.astype(wide) @ w.astype(wide))
+    t = np.linalg.norm(a, axis=0) @ np.abs(w) / np.sqrt(len(w))
+    error = abs(np.linalg.norm(triangular_factor(a).astype(wide) @ w.astype(wide)) - exact)
+    return float(error / (U * np.sqrt(len(w)) * t))
+
+
+@has_longdouble
+def test_a_factors_columns_err_by_some_units():
+    """EC-7.19: ε is some u."""
+    rng, worst = np.random.default_rng(0), 0.0
+    for _ in range(1000):
+        n_rows, n = rng.integers(1, 13), rng.integers(1, 7)
+        spread = rng.choice([0, 8])
+        rows, columns, weights = (10 ** rng.uniform(-spread, spread, shape) for shape in ((n_rows, 1), n, n))
+        a = rows * rng.standard_normal((n_rows, n)) * columns
+        worst = max(worst, error_of_a_factor(a, rng.standard_normal(n) * weights))
+    assert 3 < worst < 16, worst
+
+
+@has_longdouble
+@pytest.mark.parametrize(("n_rows", "n"), [(1, 1), (3, 2), (24, 5)])
+def test_a_search_for_large_errors_of_a_gram_matrix_stays_below_the_bound(n_rows, n):
+    """EC-7.22: of R + 2 n_l units, of which one row and column have nearly all."""
+    rng, wide, worst = np.random.default_rng(1), np.longdouble, 0.0
+    for k in range(500):
+        a, w = rng.standard_normal((n_rows, n)), rng.standard_normal((n, 1))
+        if n == 1:
+            a, w = 1 + rng.integers(2**26, 2**27, (2, 1, 1)) * 2.0**-52
+            if k == 0:
+                a[:], w[:] = 1 + 125530707 * 2.0**-52, 1 + 116423229 * 2.0**-52
+        t = np.linalg.norm(a, axis=0) @ np.abs(w) / np.sqrt(n)
+        exact = np.linalg.norm(a.astype(wide) @ w.astype(wide)) ** 2
+        error = abs(_squares_by_gram(a[:, np.newaxis], w).item() - exact)
+        worst = max(worst, float(error / (U * n * t.item() ** 2)))
+    assert (2.95 if n == 1 else 1.5) < worst <= n_rows + 2 * n, worst
+
+
+@given(SEEDS, st.integers(1, 5), st.floats(-9, 0))
+def test_what_passes_a_factor_has_lost_six_bits_at_most(seed, n, log_share):
+    """EC-7.21: h ≥ t/64 leaves s a relative error of 2 · 64 ε √n, which one row that just passes has."""
+    rng, share = np.random.default_rng(seed), 2.0**-30
+    A, E = rng.standard_normal((2, 4, n))
+    w = rng.standard_normal(n)
+    A -= np.outer(A @ w, w) / (w @ w) * (1 - 2**log_share)  # cancels but for a share
+    E *= share * np.linalg.norm(A, axis=0) / np.linalg.norm(E, axis=0)
+    c = CANCELLED / np.sqrt(2)
+    row = np.array([[1, -(1 - c) / (1 + c)]])  # cancels to all that has to be left
+    for A, E, w in ((A, E, w), (row, share * np.abs(row), np.ones(2))):
+        length, t = norm((A + E) @ w), np.linalg.norm(A, axis=0) @ np.abs(w) / np.sqrt(len(w))
+        error, bound = abs(length**2 / norm(A @ w) ** 2 - 1), 2 * 64 * share * np.sqrt(len(w))
+        assert length < CANCELLED * t or error <= bound * (1 + 1e-5)
+    assert length >= CANCELLED * t and error == pytest.approx(bound, rel=1e-5)
 
 
 # beyond first order
@@ -333,3 +499,22 @@ def test_the_gradients_cosine_is_at_most_one(seed):
         c, d = change[:n], slope[:n]
         cosine = 2 * np.mean(c * d) / (2 * np.sqrt(np.mean(c**2) * np.mean(d**2)))
         assert abs(cosine) <= 1 + 1e-12 and (n > 1 or abs(cosine) == pytest.approx(1))
+
+
+@given(st.floats(-5, 5), st.floats(0, 5), st.floats(-1, 1))
+def test_an_error_of_a_slope_moves_its_square_no_more_than_it_may(slope, error, share):
+    """EC-9.6: |Δs| ≤ (2 |c_rᵀ J_i| + e_r) e_r, what the oracle takes; all of it where the error has the slope's sign."""
+    bound = (2 * abs(slope) + error) * error
+    assert abs((slope + share * error) ** 2 - slope**2) <= bound * (1 + 1e-12) + 1e-12
+    assert (slope + np.copysign(error, slope)) ** 2 - slope**2 == pytest.approx(bound, rel=1e-9, abs=1e-12)
+
+
+@given(SEEDS, st.booleans())
+def test_the_errors_of_differences_hold_the_truth_at_kinks_too(seed, kink):
+    """EC-9.6, EC-9.2: importances lie within their error, where a slope is the mean of two as well."""
+    rng = np.random.default_rng(seed)
+    w, x = rng.uniform(0.5, 2), np.append(0.0 if kink else 1.0, rng.uniform(-2, 2, 3))[:, np.newaxis]
+    relu = ec.MLP([[[w]]], [[0.0]], output_activation="relu")
+    found = ec.oracle.finite_differences(relu, x)
+    right = ec.elimination_compensation(relu, x)  # which takes relu'(0) = 0
+    assert (abs(found.importance[0] - right.importance[0]) <= found.importance_error[0] + 1e-9).all()

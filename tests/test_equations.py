@@ -308,9 +308,9 @@ def test_the_error_of_a_merge_is_within_its_bound(seed, n, offset, apart):
     exact = sum(sum((v - mean) ** 2 for v in part) for part in samples) / (2 * n)
     Q = [sum((v - Fraction(m.layers[0].reference[0])) ** 2 for v in part) / (2 * n) for part, m in zip(samples, parts)]
     u, one_and_a_bit = Fraction(1, 2**53), Fraction(101, 100)  # for O(u²)
-    root = Fraction(float(np.sqrt(float(exact * max(Q)))))
+    root = Fraction(float(np.sqrt(float(exact * sum(Q)))))
     own = (4 * n + 7) * sum(Q)
-    bound = u * one_and_a_bit * (own + 4 * (2 * n + 3) * root + 4 * exact + 4 * exact)
+    bound = u * one_and_a_bit * (own + 2 * (2 * n + 3) * root + 4 * exact + 4 * exact)
     error = abs(Fraction(merged.variance[0, 0]) - exact)
     assert error <= bound, (float(error), float(bound))
 
