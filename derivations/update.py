@@ -1,4 +1,4 @@
-"""Bring the table in README.md and ecprune_np/equations.json in step with the pages, the code and the tests.
+"""Bring the list in README.md and ecprune_np/equations.json in step with the pages, the code and the tests.
 
     python derivations/update.py
 
@@ -14,6 +14,7 @@ import ast
 import json
 import re
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,10 +28,12 @@ from ecprune_np.equations import KINDS, citing, labels  # noqa: E402
 PACKAGE = "ecprune_np"
 # wrong formulas on purpose, and prose about equations: they cite, and implement nothing
 NOT_IMPLEMENTATIONS = ("commands/", "conformance/", "equations.py", "__main__.py")
+WIDTH = 120
 BEGIN, END = "<!-- equations: written by update.py -->", "<!-- end of equations -->"
 
 EQUATION = re.compile(
-    r"<!-- (?P<label>EC-[\d.]+) (?P<head>[^:\n]+): (?P<statement>[^\n|]+?)(?: \| in (?P<places>[^\n]+?))? -->\n"
+    r"<!-- (?P<label>EC-[\d.]+) (?P<head>[^:\n]+): (?P<statement>(?:(?!-->)[^|])+?)"
+    r"(?:\s\|\sin\s(?P<places>(?:(?!-->).)+?))?\s-->\n"
     r"\$\$\n(?P<latex>(?:(?!\$\$).)*?)\n?\\tag\{(?P<tag>EC-[\d.]+)\}\n\$\$\n",
     re.DOTALL,
 )
@@ -54,7 +57,8 @@ def defined_in(text: str, page: str) -> Iterator[dict[str, Any]]:
         if kind not in KINDS or not name:
             wanted = "kind, name, the kind one of " + ", ".join(map(repr, KINDS))
             raise ValueError(f"{page}: {match['label']}: expected {wanted}, got {match['head']!r}")
-        yield {**match.groupdict(), "kind": kind, "name": name, "page": page}
+        statement = " ".join(match["statement"].split())  # a long comment has several lines
+        yield {**match.groupdict(), "kind": kind, "name": name, "statement": statement, "page": page}
 
 
 def definitions(file: Path) -> Iterator[tuple[str, ast.AST, str]]:
@@ -136,29 +140,40 @@ def json_text(entries: list[dict[str, Any]]) -> str:
     return json.dumps(entries, indent=1, ensure_ascii=False) + "\n"
 
 
-def cell(names: list[str]) -> str:
+def names_of(places: list[str]) -> str:
     """The first three names, and how many more the command line lists."""
-    more = [f"and {len(names) - 3} more"] if len(names) > 3 else []
-    return "<br>".join([*(f"`{name}`" for name in names[:3]), *more])
+    more = [f"and {len(places) - 3} more"] if len(places) > 3 else []
+    return ", ".join([*(f"`{name}`" for name in places[:3]), *more])
 
 
-def table(entries: list[dict[str, Any]]) -> str:
-    """The README's table: equation, kind, what it says, functions, tests."""
-    lines = ["| equation | kind | says | function | test |", "|---|---|---|---|---|"]
+def item(text: str, mark: str) -> str:
+    """An item of a list, in lines of the pages' width, none of which Markdown takes for another item."""
+    text = re.sub(r" (?=[-+=*#>])", "\xa0", text)
+    indent = " " * len(mark)
+    lines = textwrap.wrap(
+        text, WIDTH, initial_indent=mark, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False
+    )
+    return "\n".join(lines).replace("\xa0", " ")
+
+
+def index(entries: list[dict[str, Any]]) -> str:
+    """The README's list: of each equation its kind, what it says, the functions and the tests."""
+    lines = []
     for e in entries:
         page = e["page"].removeprefix("derivations/")
-        functions = cell([f.removeprefix(f"{PACKAGE}.") for f in e["implemented"]])
-        names = cell([t.removeprefix("tests/").replace(".py::", "::") for t in e["tested"]])
         says = re.sub(r"([*_<\[\]])", r"\\\1", f"{e['name']}: {e['statement']}")
-        lines.append(f"| [{e['label']}]({page}) | {e['kind']} | {says} | {functions} | {names} |")
+        lines.append(item(f"[{e['label']}]({page}), {e['kind']}, {says}", "- "))
+        lines.append(item(names_of([f.removeprefix(f"{PACKAGE}.") for f in e["implemented"]]), "  - "))
+        tests = [test.removeprefix("tests/").replace(".py::", "::") for test in e["tested"]]
+        lines.append(item(names_of(tests), "  - "))
     return "\n".join([BEGIN, *lines, END])
 
 
 def readme_text(entries: list[dict[str, Any]]) -> str:
-    """README.md with its table replaced."""
+    """README.md with its list replaced."""
     text = (ROOT / "derivations" / "README.md").read_text(encoding="utf-8")
     before, rest = text.split(BEGIN)
-    return before + table(entries) + rest.split(END)[1]
+    return before + index(entries) + rest.split(END)[1]
 
 
 if __name__ == "__main__":

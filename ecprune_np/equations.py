@@ -124,8 +124,9 @@ def _docstring(place: str) -> str | None:
 
 def _named(page: Path, label: str) -> list[str]:
     """The functions that the comment above an equation names, <!-- EC-n.m kind, name: statement | in a.b, c.d -->."""
-    comment = re.search(rf"<!-- {re.escape(label)} [^\n]*\| in ([^\n]+) -->", page.read_text(encoding="utf-8"))
-    return [f"{__package__}.{place}" for place in re.findall(r"[\w.]+", comment[1])] if comment else []
+    comment = re.search(rf"<!-- {re.escape(label)} (.*?)-->", page.read_text(encoding="utf-8"), re.DOTALL)
+    places = re.split(r"\|\sin\s", comment[1])[1:] if comment else []
+    return [f"{__package__}.{place}" for place in re.findall(r"[\w.]+", "".join(places))]
 
 
 def citing(file: Path) -> dict[str, str]:

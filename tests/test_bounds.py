@@ -393,9 +393,9 @@ def test_what_passes_a_factor_has_lost_six_bits_at_most(seed, n, log_share):
     E *= share * np.linalg.norm(A, axis=0) / np.linalg.norm(E, axis=0)
     c = CANCELLED / np.sqrt(2)
     row = np.array([[1, -(1 - c) / (1 + c)]])  # cancels to all that has to be left
-    for A, E, w in ((A, E, w), (row, share * np.abs(row), np.ones(2))):
-        length, t = norm((A + E) @ w), np.linalg.norm(A, axis=0) @ np.abs(w) / np.sqrt(len(w))
-        error, bound = abs(length**2 / norm(A @ w) ** 2 - 1), 2 * 64 * share * np.sqrt(len(w))
+    for a, e, v in ((A, E, w), (row, share * np.abs(row), np.ones(2))):
+        length, t = norm((a + e) @ v), np.linalg.norm(a, axis=0) @ np.abs(v) / np.sqrt(len(v))
+        error, bound = abs(length**2 / norm(a @ v) ** 2 - 1), 2 * 64 * share * np.sqrt(len(v))
         assert length < CANCELLED * t or error <= bound * (1 + 1e-5)
     assert length >= CANCELLED * t and error == pytest.approx(bound, rel=1e-5)
 
@@ -503,7 +503,7 @@ def test_the_gradients_cosine_is_at_most_one(seed):
 
 @given(st.floats(-5, 5), st.floats(0, 5), st.floats(-1, 1))
 def test_an_error_of_a_slope_moves_its_square_no_more_than_it_may(slope, error, share):
-    """EC-9.6: |Δs| ≤ (2 |c_rᵀ J_i| + e_r) e_r, what the oracle takes; all of it where the error has the slope's sign."""
+    """EC-9.6: |Δs| ≤ (2 |c_rᵀ J_i| + e_r) e_r, as the oracle has it; all of it where the error has the slope's sign."""
     bound = (2 * abs(slope) + error) * error
     assert abs((slope + share * error) ** 2 - slope**2) <= bound * (1 + 1e-12) + 1e-12
     assert (slope + np.copysign(error, slope)) ** 2 - slope**2 == pytest.approx(bound, rel=1e-9, abs=1e-12)

@@ -9,6 +9,8 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ecprune_np import equations
 
@@ -62,6 +64,36 @@ def test_an_equation_of_no_kind_is_an_error_that_names_it(head):
         list(update.defined_in(text, "page.md"))
     (good,) = update.defined_in(text.replace(head, "first order, loss, if any"), "page.md")
     assert (good["kind"], good["name"]) == ("first order", "loss, if any")
+
+
+def test_a_long_comment_has_several_lines_and_says_the_same(tmp_path):
+    """Broken at any space, before and behind its bar as well."""
+    comment = "<!-- EC-3.4 exact, importance: I = w² v or so | in scores.uncompensated, mlp.forward -->"
+    parts = comment.split(" ")
+    for k in range(5, len(parts)):
+        broken = " ".join(parts[:k]) + "\n" + " ".join(parts[k:])
+        text = f"<!-- EC-3.3 exact, shift: d -->\n$$\nd\n\\tag{{EC-3.3}}\n$$\n{broken}\n$$\nI\n\\tag{{EC-3.4}}\n$$\n"
+        first, entry = update.defined_in(text, "page.md")
+        assert (first["statement"], first["places"]) == ("d", None)
+        assert entry["statement"] == "I = w² v or so" and entry["places"].split() == parts[-3:-1]
+        (tmp_path / "page.md").write_text(text, encoding="utf-8")
+        named = equations._named(tmp_path / "page.md", "EC-3.4")
+        assert named == ["ecprune_np.scores.uncompensated", "ecprune_np.mlp.forward"]
+        assert [equations._named(tmp_path / "page.md", label) for label in ("EC-3.3", "EC-9.9")] == [[], []]
+
+
+@pytest.mark.parametrize("page", ["README.md", *(p.name for p in PAGES)])
+def test_no_line_of_a_page_is_wider_than_it_may_be(page):
+    lines = (DERIVATIONS / page).read_text(encoding="utf-8").splitlines()
+    assert [f"{page}:{n}: {len(line)}" for n, line in enumerate(lines, 1) if len(line) > update.WIDTH] == []
+
+
+@given(st.lists(st.sampled_from(["a", "bcd" * 9, "+", "-", "*", "=", "#", "> 0", "−", "`x`"]), min_size=1, max_size=90))
+def test_an_item_of_the_index_is_one_item_in_lines_that_fit(words):
+    """No line begins with what Markdown takes for the beginning of something else."""
+    lines = update.item("x " + " ".join(words), "  - ").splitlines()
+    assert " ".join(line.strip() for line in lines) == "- x " + " ".join(words)
+    assert all(len(line) <= update.WIDTH and not re.match(r" +[-+*=#>]", line) for line in lines[1:])
 
 
 def test_the_numbers_of_a_page_have_no_gap():
