@@ -7,6 +7,7 @@ import io
 import os
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -230,3 +231,22 @@ def test_a_reader_that_has_seen_enough_is_no_error(monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr(sys, "stdout", numbered)
         assert main(["equations"]) == 141
     assert len(let_go) == 1
+
+
+@pytest.mark.filterwarnings("always")
+def test_a_warning_is_one_line_that_names_the_command_and_no_failure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a file, a line number and a line of code; what prints warnings otherwise does so again afterwards."""
+
+    def warned(options: object) -> int:
+        warnings.warn("all importances are 0 in layer 0", stacklevel=1)
+        print("scores")
+        return 0
+
+    monkeypatch.setattr(equations, "run", warned)
+    monkeypatch.setattr(sys, "argv", ["ecprune_np"])
+    shows = warnings.showwarning
+    assert main(["equations"]) == 0 and warnings.showwarning is shows
+    said = "ecprune_np equations: warning: all importances are 0 in layer 0\n"
+    assert capsys.readouterr() == ("scores\n", said)

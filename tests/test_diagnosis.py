@@ -15,7 +15,9 @@ from ecprune_np.conformance._run import run
 from ecprune_np.conformance._verdict import judge
 from ecprune_np.conformance.catalogue import MISTAKES, arithmetic
 from ecprune_np.conformance.catalogue._mistake import Mistake, both, wrong_values
+from ecprune_np.conformance.catalogue._parts import parts_of, scores
 from ecprune_np.conformance.diagnosis import _kinds as kinds
+from ecprune_np.conformance.diagnosis import _where as where
 from ecprune_np.conformance.diagnosis._answers import Answer, answers_of, apart, ranking_of, ratio
 from ecprune_np.conformance.diagnosis._estimates import _between, _middle, estimated, of_values, tidy
 from ecprune_np.conformance.diagnosis._kinds import tidy_step
@@ -152,6 +154,68 @@ def noisy(case, error):
     )
 
 
+def of_noisy_slopes(case, error, everywhere):
+    """Sensitivities that are off by so much of their size, in right formulas, or in those and in the shifts as well."""
+    rng, p = np.random.default_rng(len(case.x)), parts_of(case)
+    wrong = scores(replace(p, s=tuple(s * (1 + error * rng.standard_normal(s.shape)) for s in p.s)))
+    return tuple(I for I, _ in wrong), tuple(d * (1 + error * everywhere) for _, d in wrong)
+
+
+@pytest.mark.parametrize(("everywhere", "id"), [(False, "numerical-derivative"), (True, "float32-as-float64")])
+def test_derivatives_that_are_measured_leave_the_shifts_of_constant_inputs_exact(everywhere, id):
+    """EC-3.3: μ = E[s a]/S is the input itself where there is one sample, whatever s is."""
+    finding = kinds.precision(*parted(lambda case: of_noisy_slopes(case, 5e-8, everywhere)))
+    assert finding is not None and finding.finding.id == id, finding
+    if not everywhere:
+        assert "right to about 8 digits and the rest exactly" in finding.finding.sentence, finding.finding.sentence
+
+
+# Places
+
+
+def located_of(layers_of, cases=CASES):
+    """What is said of where the mistake is, if in each case these layers are wrong, in no known way."""
+    rng = np.random.default_rng(0)
+
+    def candidate(case):
+        wrong, reference = layers_of(case), case.reference
+        return tuple(
+            tuple(v + s * rng.uniform(0.1, 0.5, v.shape) * (l in wrong) for l, (v, s) in enumerate(zip(values, scales)))
+            for values, scales in (reference.of("importance"), reference.of("bias_shift"))
+        )
+
+    return {e.finding.id: e.finding.sentence for e in where.located(*parted(candidate, cases))}
+
+
+def test_only_networks_with_several_outputs_are_wrong():
+    """EC-3.9: all of these, whatever layer, and no other; a single other one says that it is not the outputs."""
+    usual = [case for case in CASES if case.reference.importance_scale[0].any()]  # not dead
+    several = [case for case in usual if len(case.biases[-1]) > 1]
+    one = next(case for case in usual if len(case.biases[-1]) == 1)
+    for wrong, told in ((several, True), ([*several, one], False), (several[1:], False)):
+        said = located_of(lambda case, wrong=wrong: {0} if case in wrong else (), usual)
+        assert ("several-outputs-only" in said) is told, said
+
+
+@pytest.mark.parametrize(
+    ("hidden", "look"),
+    [
+        (lambda case: len(case.weights) > 2, "the chain rule through more than one hidden layer"),
+        (lambda case: case.activation != "identity", "the derivatives σ' of the activations"),
+        (lambda case: len(case.biases[-1]) > 1, "how the outputs' gradients become one sensitivity"),
+        (lambda case: len(case.x) != 33, "the backward pass"),
+    ],
+    ids=["depth", "activation", "outputs", "neither"],
+)
+def test_where_hidden_layers_alone_are_wrong_the_right_ones_say_what_to_look_at(hidden, look):
+    """EC-2.2: hidden layers of some networks, and all last layers right, which no derivative enters."""
+    usual = [case for case in CASES if len(case.weights) > 1 and case.reference.importance[0].any()]
+    if "gradients" in look:
+        usual = [case for case in usual if case.activation != "identity"]
+    said = located_of(lambda case: set(range(len(case.weights) - 1)) if hidden(case) else (), usual)
+    assert said["hidden-layers-only"].endswith(f"look at {look}.") or f"look at {look} (" in said["hidden-layers-only"]
+
+
 @pytest.mark.parametrize(("worst", "told"), [(9e-4, True), (1.1e-3, False)])
 def test_a_few_digits_are_at_least_three(worst, told):
     right, wrong = parted(lambda case: noisy(case, worst), SMOOTH)
@@ -234,6 +298,12 @@ def test_a_floor_and_a_cap_are_numbers_that_come_three_times(n, told):
 def test_the_number_of_a_mistake_is_read_off_the_answers(mistake):
     found = {m.id for m in estimated(answers(mistake, CASES[::2]))}
     assert mistake.id in found, found
+
+
+def test_no_number_is_read_off_importances_that_are_none():
+    """All NaN, beside right shifts: nothing was added, cut off, raised to a power or rounded, and nothing warns."""
+    empty = answers(lambda case: (scaled(case.reference.importance, np.nan), case.reference.bias_shift))
+    assert list(estimated(empty)) == []
 
 
 # Pairs
