@@ -7,6 +7,8 @@ test_pruning.py, EC-7.16 in test_certify_nonlinear.py, EC-9.8 in test_nonlinear_
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
 
 import networks
 import numpy as np
@@ -66,7 +68,16 @@ def test_a_third_central_moment_within_a_range_is_at_most_its_largest(numbers):
     """EC-4.6: |E(X − m)³| ≤ 1/(6 √3) for 0 ≤ X ≤ 1, the proof's lemma."""
     x, p = np.array(numbers).T
     p /= p.sum()
-    assert abs(p @ (x - p @ x) ** 3) <= 1 / 6 / np.sqrt(3) + 1e-15
+    m, third = p @ x, p @ (x - p @ x) ** 3
+    assert abs(third) <= 1 / 6 / np.sqrt(3) + 1e-15
+    assert third <= (m * (1 - m) * (1 - 2 * m) if m <= 1 / 3 else (1 - m) ** 3 / 4) + 1e-15  # its two halves
+
+
+@given(st.lists(st.floats(-30, 30), min_size=2, max_size=6))
+def test_roots_of_probabilities_lie_on_a_sphere_of_radius_two(logits):
+    """EC-4.5."""
+    p = np.exp(logits) / np.exp(logits).sum()
+    assert norm(2 * np.sqrt(p)) == pytest.approx(2, rel=1e-12)
 
 
 @given(SEEDS, st.floats(0.0, 0.95), st.booleans())
@@ -141,11 +152,22 @@ def test_a_search_for_large_errors_of_the_variance_stays_below_the_bound(n):
     assert 1 < worst <= 4 * n + 7, worst
 
 
+@given(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6), st.floats(0.5, 2))
+def test_subtracting_a_reference_errs_beside_what_is_left(a, r, ratio):
+    """EC-7.2: by u |a − r|, and by nothing where they are within a factor of two (Sterbenz)."""
+    exact = Fraction(a) - Fraction(r)
+    assert abs(Fraction(a - r) - exact) <= Fraction(U) * abs(exact)
+    near = ratio * a
+    if a / 2 <= near <= 2 * a:
+        assert Fraction(a - near) == Fraction(a) - Fraction(near)
+
+
 @given(SEEDS, st.integers(1, 300), st.floats(-3, 3), st.floats(0, 2))
 def test_no_samples_that_choose_a_reference_are_farther_from_all_than_they_may_be(seed, n, step, spread):
     """EC-7.8: those that choose at the border of r = 0, the others moved away from them."""
     stride = -(-n // REFERENCE_SAMPLES)
     chosen = np.arange(n) % stride == 0
+    assert chosen.sum() <= REFERENCE_SAMPLES
     a = np.where(chosen, 4 + np.cumsum(chosen) % 2 * 2.0 - 1, 4 + step)
     a += spread * ~chosen * np.random.default_rng(seed).standard_normal(n)
     reference = ec.collect_moments(ec.MLP([[[1]]], [[0]]), a[:, np.newaxis]).layers[0].reference[0]
@@ -313,8 +335,10 @@ def test_the_bound_by_columns_lies_beside_that_by_rows(seed, n_rows, n):
         return columns, norm(np.abs(A) @ np.abs(w)), np.sqrt(len(w)) * columns
 
     for A in (rng.standard_normal((n_rows, n)), rng.standard_normal((n_rows, n)) ** 9):
-        low, middle, high = sizes(A, rng.standard_normal(n))
+        w = rng.standard_normal(n)
+        low, middle, high = sizes(A, w)
         assert low <= middle * (1 + 1e-12) and middle <= high * (1 + 1e-12)
+        assert low <= norm(w * np.linalg.norm(A, axis=0)) * (1 + 1e-12)  # EC-7.21: nothing cancels but by chance
     low, middle, _ = sizes(np.eye(n), np.ones(n))
     assert low == pytest.approx(middle, rel=1e-13)
     _, middle, high = sizes(rng.standard_normal((1, n)), rng.standard_normal(n))
@@ -518,3 +542,57 @@ def test_the_errors_of_differences_hold_the_truth_at_kinks_too(seed, kink):
     found = ec.oracle.finite_differences(relu, x)
     right = ec.elimination_compensation(relu, x)  # which takes relu'(0) = 0
     assert (abs(found.importance[0] - right.importance[0]) <= found.importance_error[0] + 1e-9).all()
+
+
+@given(SEEDS, st.integers(1, 6))
+def test_what_is_nothing_by_cancellation_costs_its_rounding_squared(seed, n):
+    """EC-3.7, EC-7.6: two ways to the output that cancel leave a shift within the inputs, and u² of the importance."""
+    rng = np.random.default_rng(seed)
+    w, there, back = rng.uniform(0.1, 2, 3)
+    x = rng.standard_normal((n, 1))
+    ways = ec.MLP([[[w]], [[there], [back]], [[back, -there]]], [[0.0], [0.0, 0.0], [0.0]], "identity")
+    scores = ec.elimination_compensation(ways, x)
+    R = (w * there * back) ** 2 * np.mean(x**2)
+    assert scores.importance[0].item() <= (4 * U) ** 2 * R
+    mean = scores.bias_shift[0].item() / w
+    assert mean == 0 or x.min() - 1e-12 <= mean <= x.max() + 1e-12
+
+
+@pytest.mark.parametrize("name", [name for name in ec.ACTIVATIONS if name != "sin"])
+def test_beyond_45_an_activation_is_its_asymptote(name):
+    """EC-9.4: to rounding, beside what it is or 1."""
+    z, sigma = np.linspace(1.25 * np.log(2.0**52), 700, 1001), ec.ACTIVATIONS[name]
+    for side in (z, -z):
+        value, slope = sigma.value(side), sigma.derivative(side)
+        line = slope[-1] * side + (value[-1] - slope[-1] * side[-1])
+        assert (abs(value - line) <= 2 * U * np.maximum(1, abs(side))).all()
+
+
+def tables(page: str) -> list[dict[float, list[float]]]:
+    """The tables of numbers of a page, by their first column; "2 of 5" is 2."""
+    text = (Path(__file__).parent.parent / "derivations" / page).read_text(encoding="utf-8")
+    found: list[dict[float, list[float]]] = []
+    for before, line in pairwise(text.splitlines()):
+        if before.startswith("|---"):
+            found.append({})
+        if found and line.startswith("| 0."):
+            first, *rest = (float(cell.split()[0]) for cell in line.strip("| ").split("|"))
+            found[-1][first] = rest
+    return [table for table in found if table]
+
+
+def test_what_is_read_off_the_tables_at_high_sparsity_is_in_them():
+    """Page 8: each sentence below the two tables, of what was measured."""
+    tanh, relu = tables("08-beyond-first-order.md")
+    magnitude, unshifted, first_order, shifted, hurts, iterative = range(6)
+    assert all(10 < t[s][magnitude] / t[s][shifted] < 300 for t in (tanh, relu) for s in (0.1, 0.3, 0.5))
+    assert all(0.8 < tanh[s][shifted] / tanh[s][first_order] < 1.2 for s in (0.1, 0.3, 0.5))
+    assert all(2.5 < tanh[s][shifted] / tanh[s][first_order] < 3.5 for s in (0.7, 0.8, 0.9))
+    assert all(row[hurts] == 0 and row[shifted] < row[unshifted] for row in tanh.values())
+    short = [row[shifted] / row[first_order] for row in relu.values() if row[first_order]]
+    assert min(short) > 2.5 and max(short) < 22 and relu[0.1][first_order] == 0
+    assert [relu[s][hurts] for s in relu] == [2, 1, 1, 1, 2, 1, 3]
+    assert 1.5 < relu[0.9][shifted] / relu[0.9][unshifted] < 2.5 and relu[0.9][shifted] > relu[0.9][magnitude]
+    gains = [round(t[s][shifted] / t[s][iterative]) for t in (tanh, relu) for s in (0.8, 0.9)]
+    assert gains == [12, 9, 3, 2]
+    assert 80 < relu[0.1][iterative] / relu[0.1][shifted] < 130 and 3.5e-5 < relu[0.1][shifted] < 4.5e-5
