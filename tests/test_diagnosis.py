@@ -163,7 +163,7 @@ def of_noisy_slopes(case, error, everywhere):
 
 @pytest.mark.parametrize(("everywhere", "id"), [(False, "numerical-derivative"), (True, "float32-as-float64")])
 def test_derivatives_that_are_measured_leave_the_shifts_of_constant_inputs_exact(everywhere, id):
-    """EC-3.3: μ = E[s a]/S is the input itself where there is one sample, whatever s is."""
+    """μ = E[s a]/S is the input itself where there is one sample, whatever s is."""
     finding = kinds.precision(*parted(lambda case: of_noisy_slopes(case, 5e-8, everywhere)))
     assert finding is not None and finding.finding.id == id, finding
     if not everywhere:
@@ -188,7 +188,7 @@ def located_of(layers_of, cases=CASES):
 
 
 def test_only_networks_with_several_outputs_are_wrong():
-    """EC-3.9: all of these, whatever layer, and no other; a single other one says that it is not the outputs."""
+    """All of these, and no other; a single other one says that it is not the outputs."""
     usual = [case for case in CASES if case.reference.importance_scale[0].any()]  # not dead
     several = [case for case in usual if len(case.biases[-1]) > 1]
     one = next(case for case in usual if len(case.biases[-1]) == 1)
@@ -208,7 +208,7 @@ def test_only_networks_with_several_outputs_are_wrong():
     ids=["depth", "activation", "outputs", "neither"],
 )
 def test_where_hidden_layers_alone_are_wrong_the_right_ones_say_what_to_look_at(hidden, look):
-    """EC-2.2: hidden layers of some networks, and all last layers right, which no derivative enters."""
+    """Hidden layers of some networks are wrong, and all last layers right, which no derivative enters."""
     usual = [case for case in CASES if len(case.weights) > 1 and case.reference.importance[0].any()]
     if "gradients" in look:
         usual = [case for case in usual if case.activation != "identity"]
