@@ -588,14 +588,14 @@ def test_what_is_read_off_the_tables_at_high_sparsity_is_in_them():
     """Page 8: each sentence below the two tables, of what was measured."""
     tanh, relu = tables("08-beyond-first-order.md")
     magnitude, unshifted, first_order, shifted, hurts, iterative = range(6)
-    assert all(10 < t[s][magnitude] / t[s][shifted] < 300 for t in (tanh, relu) for s in (0.1, 0.3, 0.5))
-    assert all(0.8 < tanh[s][shifted] / tanh[s][first_order] < 1.2 for s in (0.1, 0.3, 0.5))
-    assert all(2.5 < tanh[s][shifted] / tanh[s][first_order] < 3.5 for s in (0.7, 0.8, 0.9))
+    assert all(10 < t[s][magnitude] / t[s][shifted] < 100 for t in (tanh, relu) for s in (0.1, 0.3, 0.5))
+    assert all(0.9 < tanh[s][shifted] / tanh[s][first_order] < 1.1 for s in (0.1, 0.3, 0.5))
+    assert all(1.7 < tanh[s][shifted] / tanh[s][first_order] < 4 for s in (0.6, 0.7, 0.8, 0.9))
     assert all(row[hurts] == 0 and row[shifted] < row[unshifted] for row in tanh.values())
-    short = [row[shifted] / row[first_order] for row in relu.values() if row[first_order]]
-    assert min(short) > 2.5 and max(short) < 22 and relu[0.1][first_order] == 0
-    assert [relu[s][hurts] for s in relu] == [2, 1, 1, 1, 2, 1, 3]
-    assert 1.5 < relu[0.9][shifted] / relu[0.9][unshifted] < 2.5 and relu[0.9][shifted] > relu[0.9][magnitude]
+    assert all(2.5 < relu[s][shifted] / relu[s][first_order] < 13 for s in (0.3, 0.5, 0.6, 0.7, 0.8, 0.9))
+    assert {relu[s][hurts] for s in relu if s < 0.9} == {1, 2} and relu[0.9][hurts] == 3
+    assert round(relu[0.9][shifted] / relu[0.9][unshifted], 1) == 1.7 and relu[0.9][shifted] > relu[0.9][magnitude]
     gains = [round(t[s][shifted] / t[s][iterative]) for t in (tanh, relu) for s in (0.8, 0.9)]
-    assert gains == [12, 9, 3, 2]
-    assert 80 < relu[0.1][iterative] / relu[0.1][shifted] < 130 and 3.5e-5 < relu[0.1][shifted] < 4.5e-5
+    assert gains == [8, 6, 3, 3]
+    assert 45 < relu[0.1][iterative] / relu[0.1][shifted] < 55 and relu[0.1][first_order] < 1e-38
+    assert round(relu[0.1][shifted], 5) == 2e-5
