@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass
+from functools import cached_property
 from html import escape
 
 from ._html import LIGHT
@@ -55,7 +56,7 @@ class Plot:
     top: float = 10
     height: float = 230
 
-    @property
+    @cached_property
     def left(self) -> float:
         """Where the rectangle begins."""
         return max((extent(name) for _, name in self.y.ticks), default=0) + 6 + self.gutter

@@ -6,6 +6,7 @@ import os
 import unittest
 import warnings
 from dataclasses import FrozenInstanceError, fields, replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -31,6 +32,12 @@ EVERY = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 3  # of the fam
 MISSES = {"root of the sum", "tf32", "central 1e-6"}  # rejected, but the first finding does not help yet
 CASES = {str(case): case for case in conformance.cases()}
 ONE = CASES["depth-3"]
+
+
+@cache
+def report_on(wrong):
+    """What the suite says of a wrong implementation, which several tests look at."""
+    return conformance.check(wrong.candidate)
 
 
 def on_one(candidate, case=ONE):
@@ -69,7 +76,7 @@ def test_textbook_variance_conforms_with_low_accuracy(name):
 
 @pytest.mark.parametrize("wrong", [*WRONG, *FAMILIES[::EVERY]], ids=str)
 def test_wrong_implementation_is_rejected_with_the_right_finding_first(wrong):
-    report = conformance.check(wrong.candidate)
+    report = report_on(wrong)
     assert report.verdict == "does not conform" and not report.ok
     assert report.diagnosis and wrong.says_it(report) == (wrong.name not in MISSES), str(report)
     first = report.diagnosis[0]
@@ -355,7 +362,7 @@ def pytester_like(tmp_path):
 
 def test_a_mistake_in_one_activation_only_is_located():
     by_name = {wrong.name: wrong for wrong in WRONG}
-    report = conformance.check(by_name["sigmoid's slope"].candidate)
+    report = report_on(by_name["sigmoid's slope"])
     assert report.diagnosis[0].id == "sigmoid-has-the-derivative-of-tanh"
     assert {r.case.activation for r in report.results if r.case.name in report.diagnosis[0].cases} == {"sigmoid"}
 
@@ -448,7 +455,7 @@ def test_answers_of_results_know_their_precision():
 
 @pytest.mark.parametrize("wrong", WRONG[::7], ids=str)
 def test_text_fits_in_80_columns_and_has_colour_only_where_asked(wrong):
-    report = conformance.check(wrong.candidate)
+    report = report_on(wrong)
     assert max(map(len, str(report).splitlines())) <= 80
     assert page(report).endswith("</html>\n") and json.dumps(report.to_dict(), allow_nan=False)
     assert "\033" not in str(report) and "\033[31m" in report.text(colour=True)
@@ -472,7 +479,7 @@ def test_worst_entry_has_both_values_and_the_digits():
 
 def test_dict_of_a_report_is_plain_json():
     nan = {wrong.name: wrong for wrong in WRONG}["0/0"]
-    data = json.loads(json.dumps(conformance.check(nan.candidate).to_dict(), allow_nan=False))
+    data = json.loads(json.dumps(report_on(nan).to_dict(), allow_nan=False))
     assert data["verdict"] == "does not conform" and data["ok"] is False
     assert data["counts"]["passed"] + data["counts"]["failed"] == len(data["results"]) == len(CASES)
     assert data["diagnosis"][0]["id"] == "nan-at-dead-neurons" and data["diagnosis"][0]["equation"] == "EC-3.7"

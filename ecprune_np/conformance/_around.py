@@ -9,6 +9,7 @@ import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+from operator import is_
 from pathlib import Path
 from types import ModuleType
 
@@ -55,7 +56,7 @@ def sheltered() -> Iterator[list[str]]:
 def _restored(module: ModuleType, before: dict[str, object]) -> list[str]:
     """What a module no longer has, or has otherwise; put back."""
     now = vars(module)
-    if len(now) == len(before) and all(now.get(name) is value for name, value in before.items()):
+    if now.keys() == before.keys() and all(map(is_, now.values(), before.values())):  # as almost always
         return []
     lost = [name for name, value in before.items() if now.get(name, module) is not value and name != "_"]
     for name in lost:

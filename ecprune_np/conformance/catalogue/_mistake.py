@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from weakref import WeakKeyDictionary
+from functools import cached_property
 
 import numpy as np
 
@@ -61,6 +61,11 @@ class Mistake:
     def __repr__(self) -> str:
         return f"Mistake({self.id}, {self.equation})"
 
+    @cached_property
+    def _kept(self) -> dict[Case, Pair]:
+        """What `predicted` found so far."""
+        return {}
+
     def values(self, parts: Parts) -> Pairs:
         """The wrong importances and shifts, a pair a layer, from what the formulas are made of.
 
@@ -115,12 +120,9 @@ def both(first: Mistake, second: Mistake) -> Mistake | None:
     )
 
 
-_KEPT: WeakKeyDictionary[Mistake, dict[Case, Pair]] = WeakKeyDictionary()
-
-
 def predicted(mistake: Mistake, case: Case) -> Pair:
     """All importances, and all bias shifts, that an implementation with this mistake returns: kept with the mistake."""
-    kept = _KEPT.setdefault(mistake, {})
+    kept = mistake._kept
     if case not in kept:
         with wrong_numbers():
             kept[case] = joined(mistake.values(parts_of(case)))

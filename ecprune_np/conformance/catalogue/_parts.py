@@ -142,8 +142,8 @@ def squares(J: Array) -> Array:
 
 def quotient(numerator: Array, denominator: Any) -> Array:
     """A quotient that is 0 where the denominator is."""
-    denominator = np.broadcast_to(denominator, np.broadcast_shapes(numerator.shape, np.shape(denominator)))
-    result: Array = np.divide(numerator, denominator, out=np.zeros(denominator.shape), where=denominator != 0)
+    zeros = np.zeros(np.broadcast(numerator, denominator).shape)
+    result: Array = np.divide(numerator, denominator, out=zeros, where=np.not_equal(denominator, 0))
     return result
 
 

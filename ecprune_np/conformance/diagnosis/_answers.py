@@ -43,6 +43,11 @@ class Answer:
         return self.case.reference.of(self.quantity)[1]
 
     @cached_property
+    def which(self) -> int:
+        """Which of the case's quantities it is."""
+        return self.case.quantities.index(self.quantity)
+
+    @cached_property
     def comparable(self) -> bool:
         """Whether the values have the right shapes."""
         return [v.shape for v in self.values] == [r.shape for r in self.reference]
@@ -55,17 +60,18 @@ class Answer:
     @property
     def right(self) -> Array:
         """All that is right, as `entries`."""
-        return _right(self.case, self.quantity)[0]
+        return right_of(self.case, self.quantity)[0]
 
     @property
     def scales(self) -> Array:
         """The scales, as `entries`."""
-        return _right(self.case, self.quantity)[1]
+        return right_of(self.case, self.quantity)[1]
 
     @cached_property
-    def largest(self) -> int:
-        """Where the scale is the largest."""
-        return int(np.argmax(self.scales))
+    def largest(self) -> tuple[int, float, float]:
+        """Where the scale is the largest, what came there, and the scale."""
+        e = int(np.argmax(self.scales))
+        return e, float(self.entries[e]), float(self.scales[e])
 
     @property
     def informative(self) -> bool:
@@ -80,7 +86,7 @@ class Answer:
 
     def predicted(self, mistake: Mistake) -> Array:
         """What an implementation with a mistake answers."""
-        return predicted(mistake, self.case)[self.case.quantities.index(self.quantity)]
+        return predicted(mistake, self.case)[self.which]
 
     def shows(self, mistake: Mistake, tolerances: float = 1) -> bool:
         """Whether the mistake makes a difference here."""
@@ -88,15 +94,16 @@ class Answer:
 
     def agrees_with(self, mistake: Mistake) -> bool:
         """Whether what came is the mistake's answer, and not the right one; most are told by one entry."""
-        expected, e = self.predicted(mistake), self.largest
-        with wrong_numbers():
-            far = abs(self.entries[e] - expected[e]) > MATCH * self.tolerance * max(self.scales[e], abs(expected[e]))
+        expected, (e, entry, scale) = self.predicted(mistake), self.largest
+        there = float(expected[e])
+        far = abs(entry - there) > MATCH * self.tolerance * max(scale, abs(there))
         near = not far and apart(self.entries, expected, self.scales) <= MATCH * self.tolerance
         return near and self.shows(mistake)
 
 
 @cache
-def _right(case: Case, quantity: str) -> tuple[Array, Array]:
+def right_of(case: Case, quantity: str) -> tuple[Array, Array]:
+    """All that is right of a quantity, and its scales."""
     reference, scale = case.reference.of(quantity)
     return flat(reference), flat(scale)
 
@@ -118,12 +125,15 @@ def answers_of(results: Iterable[Result]) -> list[Answer]:
     return answers
 
 
-def apart(values: Array, others: Array, scales: Array) -> float:
+def apart(values: Array, others: Array, scales: Array | float) -> float:
     """The largest |value − other| / max(scale, |other|); NaN in the same places is the same."""
     with wrong_numbers():
+        error = np.abs(values - others) / np.maximum(scales, np.abs(others))
+        largest = float(error.max())
+        if largest == largest:  # as almost always: no NaN, also where equal numbers have no scale
+            return largest
         same = (values == others) | (np.isnan(values) & np.isnan(others))
-        error = np.where(same, 0, np.abs(values - others) / np.maximum(scales, np.abs(others)))
-    return float(np.where(np.isnan(error), np.inf, error).max())
+    return float(np.where(same, 0, np.where(np.isnan(error), np.inf, error)).max())
 
 
 def flat(layers: Layers) -> Array:

@@ -170,7 +170,7 @@ def _explanation(mistake: Mistake, values: Pairs, rows: Rows, answers: Sequence[
     """Which answers are this mistake's on the rows; None where a right one contradicts it."""
     explained = []
     for a in answers:
-        which = a.case.quantities.index(a.quantity)
+        which = a.which
         predicted = np.concatenate([pair[which].ravel() for pair in values])
         came, right, scale = (_on(layers, rows) for layers in (a.values, a.reference, a.scale))
         scale = np.maximum(scale, NOTHING * scale.max())

@@ -60,7 +60,7 @@ def _telling(left: frozenset[Answer]) -> Answer | None:
 
 def _fitting(target: Answer, known: Sequence[Mistake]) -> Iterator[Mistake]:
     """The pairs that give what came on the target, first those with a mistake that was found already."""
-    which = target.case.quantities.index(target.quantity)
+    which = target.which
     others = [m for m in MISTAKES if m.activation in ("", target.case.activation)]
     for first in known:
         for one, two in (pair for second in others for pair in ((first, second), (second, first))):

@@ -10,7 +10,7 @@ from .._case import Case, Layers
 from .._kinds import KINDS
 from ..catalogue._mistake import wrong_numbers
 from ..catalogue.shape import SHAPES, Arrange
-from ._answers import MATCH, Answer, apart, flat, ratio
+from ._answers import MATCH, Answer, apart, ratio, right_of
 from ._explanations import PLAUSIBLE, Explanation
 from ._finding import Finding
 
@@ -62,6 +62,8 @@ def rearranged(id: str, sentence: str, arrange: Arrange) -> Relation:
     def is_so(a: Answer) -> bool:
         with wrong_numbers():
             values, reference = arrange(a.values, a.reference)
+        if not _alike(values, reference):
+            return False
         largest = _largest(a.scale)
         if not _near(values, reference, largest, a.tolerance):
             return False
@@ -149,8 +151,7 @@ def _network(case: Case) -> str:
 
 def _is(a: Answer, other: Case) -> bool:
     """Whether an answer is the right one of another case, with arrays of the same shapes."""
-    values, scale = other.reference.of(a.quantity)
-    return apart(a.entries, flat(values), flat(scale)) <= MATCH * a.tolerance
+    return apart(a.entries, *right_of(other, a.quantity)) <= MATCH * a.tolerance
 
 
 def _largest(scale: Layers) -> float:
@@ -159,9 +160,14 @@ def _largest(scale: Layers) -> float:
 
 def _near(values: Layers, reference: Layers, scale: float, tolerance: float) -> bool:
     """On one scale for the whole network, for its entries may be anywhere."""
-    if not values or [v.shape for v in values] != [r.shape for r in reference]:
+    if not _alike(values, reference):
         return False
-    return all(apart(v, r, np.full(r.shape, scale)) <= MATCH * tolerance for v, r in zip(values, reference))
+    return all(apart(v, r, scale) <= MATCH * tolerance for v, r in zip(values, reference))
+
+
+def _alike(values: Layers, reference: Layers) -> bool:
+    """Whether there is something, and of the same shapes."""
+    return bool(values) and [v.shape for v in values] == [r.shape for r in reference]
 
 
 RELATIONS: tuple[Relation, ...] = (
