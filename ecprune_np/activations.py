@@ -233,17 +233,24 @@ def _erfc_longdouble(x: Array) -> Array:
     Near zero the series erf x = 2/√π e^(−x²) Σ_k 2^k x^(2k+1) / (2k+1)!!, whose terms do not
     cancel; beyond Re x = 0.5 the continued fraction, which keeps the relative precision of the tail.
     """
+    x = np.asarray(x)
     scale = 1 / np.sqrt(_pi(x))
     in_tail, is_two = x.real > 0.5, x.real < -8
-    near = np.where(in_tail | is_two, 0, x)
+    result = np.full_like(x, 2)
+    is_near = ~(in_tail | is_two)
+    near = x[is_near]
     term = series = near
     for k in range(1, 250):
         term = term * (2 * near**2 / (2 * k + 1))
-        series = series + term
-    central = 1 - 2 * scale * np.exp(-(near**2)) * series
-    far = np.where(in_tail, np.where(x.real > 120, 120, x), 2)  # erfc(120) underflows
-    fraction = far
-    for level in range(100 + int(2 * (12 / np.min(far.real)) ** 2), 0, -1):  # the error is about e^(−4x √(n/2))
-        fraction = far + level / (2 * fraction)
-    tail = scale * np.exp(-(far**2)) / fraction
-    return np.where(in_tail, tail, np.where(is_two, 2, central))
+        shorter, series = series, series + term
+        if np.array_equal(series, shorter):  # and so it stays: a term that grows is no small part of the series
+            break
+    result[is_near] = 1 - 2 * scale * np.exp(-(near**2)) * series
+    if in_tail.any():
+        far = np.where(x.real > 120, 120, x)[in_tail]  # erfc(120) underflows
+        nearest = np.min(np.where(in_tail, x.real, 2))
+        fraction = far
+        for level in range(100 + int(2 * (12 / nearest) ** 2), 0, -1):  # the error is about e^(−4x √(n/2))
+            fraction = far + level / (2 * fraction)
+        result[in_tail] = scale * np.exp(-(far**2)) / fraction
+    return result

@@ -12,9 +12,9 @@ from networks import METRICS, batch, make
 
 import ecprune_np as ec
 
-D = make([3, 4, 3], ["gelu"], n_samples=40)
+D = make([3, 4, 3], ["silu"], n_samples=40)
 MLP = D.mlp
-SMALL = ec.MLP.initialize([3, 1, 3], "gelu", seed=0)  # for what takes long
+SMALL = ec.MLP.initialize([3, 1, 3], "silu", seed=0)  # for what takes long
 SMALL_PRUNED = ec.prune(SMALL, ec.criteria.magnitude(SMALL), 0.4)
 SCORES = ec.elimination_compensation(MLP, D.x)
 MOMENTS = ec.collect_moments(MLP, D.x)
