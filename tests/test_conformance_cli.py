@@ -81,14 +81,21 @@ def test_worker_and_this_process_find_the_same(capsys):
         ("no_such_module_of_mine:f", "cannot import 'no_such_module_of_mine:f': ModuleNotFoundError"),
         ("implementations.wrong:nothing", "AttributeError"),
         ("implementations.wrong:WRONG", "expected a callable, got list"),
-        ("implementations", "expected package.module:function or file.py:function, got 'implementations'"),
+        ("implementations", "candidate: expected package.module:function or file.py:function, got 'implementations'"),
         (":f", "expected package.module:function or file.py:function"),
     ],
 )
-def test_candidate_that_cannot_be_imported_exits_with_2(capsys, target, message):
-    assert command("verify", target) == 2
+def test_candidate_that_cannot_be_imported_is_told_why(target, message):
+    pipe = Pipe()
+    serve(pipe, target)
+    (told,) = pipe.sent  # and not that it is ready
+    assert message in told
+
+
+def test_candidate_that_cannot_be_imported_exits_with_2(capsys):
+    assert command("verify", "no_such_module_of_mine:f") == 2
     shown = capsys.readouterr()
-    assert message in shown.err and shown.out == ""
+    assert "cannot import 'no_such_module_of_mine:f': ModuleNotFoundError" in shown.err and shown.out == ""
 
 
 def test_import_that_fails_or_ends_the_process_exits_with_2(capsys, module):
@@ -166,12 +173,6 @@ def test_worker_answers_until_it_is_told_to_stop_or_nobody_asks(messages):
     np.testing.assert_allclose(pipe.sent[1].importance[0], SOME[0].reference.importance[0], rtol=1e-12)
 
 
-def test_worker_says_why_it_cannot_import():
-    pipe = Pipe()
-    serve(pipe, "nowhere")
-    assert pipe.sent == ["candidate: expected package.module:function or file.py:function, got 'nowhere'"]
-
-
 def test_load_finds_attributes_of_attributes():
     assert load("os:path.join") is os.path.join
     with pytest.raises(CannotImport, match="cannot import"):
@@ -237,6 +238,16 @@ def vectors(vectors_once, tmp_path):
     return shutil.copytree(vectors_once, tmp_path / "copy")
 
 
+@pytest.fixture
+def results(vectors_once, tmp_path):
+    """A folder with the results alone, to be spoilt."""
+    import shutil
+
+    for file in vectors_once.glob("*.out.json"):
+        shutil.copy(file, tmp_path)
+    return tmp_path
+
+
 def test_where_a_report_cannot_be_written_the_vectors_are_not_checked(vectors, tmp_path, capsys):
     assert command("vectors", "check", vectors, "--json", tmp_path / "nowhere" / "report.json") == 2
     shown = capsys.readouterr()
@@ -297,13 +308,13 @@ def test_reports_of_vectors_follow_the_same_rules(vectors, tmp_path):
         ('{"importance": [[1e39]], "bias_shift": [], "dtype": "float32"}', "importance: expected 2 arrays"),
     ],
 )
-def test_unusable_result_is_reported_by_name_and_the_rest_goes_on(vectors, text, message):
-    file = vectors / "depth-2.out.json"
+def test_unusable_result_is_reported_by_name_and_the_rest_goes_on(results, text, message):
+    file = results / "depth-2.out.json"
     if text is None:
         file.unlink()
     else:
         file.write_bytes(text if isinstance(text, bytes) else text.encode())
-    report = conformance.check_vectors(vectors)
+    report = conformance.check_vectors(results)
     (failed,) = report.with_status("failed")
     assert str(failed.case) == "depth-2" and message in failed.message
     assert len(report.with_status("passed")) == len(CASES) - 1

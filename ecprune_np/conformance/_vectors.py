@@ -146,7 +146,7 @@ class _Unusable(Exception):
 
 def _check_inputs(path: Path, case: Case) -> None:
     """Raise where the inputs are not those of this version; results alone, without the inputs, are fine."""
-    if not path.exists():
+    if not path.exists() or _bytes(path) == (VECTORS / f"{_place(case)}.json").read_bytes():
         return
     given = _read(path)  # only the inputs are compared: what is computed from them differs in the last bit
     if not isinstance(given, dict) or any(given.get(name) != value for name, value in _inputs(case).items()):
@@ -155,10 +155,17 @@ def _check_inputs(path: Path, case: Case) -> None:
 
 def _read(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(_bytes(path).decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise _Unusable(f"{path.name}: not a JSON file ({error})") from error
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
     except FileNotFoundError:
         raise _Unusable(f"{path.name}: no such file") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
         raise _Unusable(f"{path.name}: not a JSON file ({error})") from error
 
 
