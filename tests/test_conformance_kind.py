@@ -45,6 +45,16 @@ def test_what_a_candidate_prints_stands_on_stderr(capsys):
     assert shown.out == "" and "computing" in shown.err
 
 
+def test_a_single_function_that_is_replaced_is_put_back_and_named():
+    mean = np.mean
+
+    def candidate(weights, biases, activation, x):
+        np.mean = None
+        return numpy_float64(weights, biases, activation, x)
+
+    assert run(candidate, CASES[0]).disturbed == ("numpy.mean",) and np.mean is mean
+
+
 def test_overwritten_globals_are_put_back_and_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     mean, folder = np.mean, os.getcwd()
