@@ -280,6 +280,22 @@ def test_a_floor_and_a_cap_are_numbers_that_come_three_times(n, told):
     assert (f"importance-at-most-{high:.3g}" in ids_of(tuple(np.minimum(v, high) for v in reference))) is told
 
 
+def test_a_number_that_is_right_as_often_as_it_comes_is_no_floor_and_no_cap():
+    case = BY_NAME["depth-3"]
+    flat = np.sort(np.concatenate([v.ravel() for v in case.reference.importance]))
+    tied = tuple(np.clip(v, flat[3], flat[-4]) for v in case.reference.importance)
+    told = ids_of(tied, replace(case, reference=replace(case.reference, importance=tied)))
+    assert not [id for id in told if id.startswith("importance-at")], told
+
+
+@pytest.mark.parametrize(("largest", "told"), [(1000.1234567, True), (999.1234567, False)])
+def test_decimals_are_looked_for_below_a_thousand(largest, told):
+    right = BY_NAME["depth-3"].reference.importance
+    values = tuple(np.round(v, 2) + 0.01 for v in right)
+    values[0][0, 0] = largest
+    assert ("importance-rounded-to-2-decimals" in ids_of(values)) is told, ids_of(values)
+
+
 @pytest.mark.parametrize(
     "mistake",
     [

@@ -376,6 +376,7 @@ def test_the_images_of_the_neurons_show_sign_and_size_of_what_is_left(name):
         assert (colours[m & (w > 0), :3] == _pixels.BLUE).all() and (colours[m & (w < 0), :3] == _pixels.ORANGE).all()
         order = np.argsort(np.abs(w[m]), kind="stable")
         assert (np.diff(colours[m][order, 3].astype(int)) >= 0).all()
+    assert "neurons the" not in page(REPORTS[name]).split("Neurons of the first layer")[1]  # for all of them are here
     n_pixels = len(mask) * side**2
     assert (np.array(palette)[sheet, 3] > 0).sum() == n_pixels  # and nothing lies between them
 
@@ -386,6 +387,9 @@ def test_of_blocks_of_an_image_the_strongest_weight_is_shown():
     mlp = ec.MLP.initialize([100**2, 3, 1], seed=0)
     text = page(replace(NOTHING, pruned=ec.prune(mlp, ec.criteria.magnitude(mlp), 0.9)))
     assert "A pixel is the largest of 2 by 2 weights." in text and "mean over 1 by 20 of them" in text
+    mlp = ec.MLP.initialize([100**2, 17, 1], seed=0)
+    text = page(replace(NOTHING, pruned=ec.prune(mlp, ec.criteria.magnitude(mlp), 0.9)))
+    assert "Of 17 neurons the 9 with the most weights left." in text
 
 
 def test_a_neuron_whose_weights_are_zero_and_kept_is_drawn():
