@@ -1,6 +1,6 @@
 """Whether the tests see a change: one-place mutants of the package, each against the tests that run its line.
 
-    python tests/mutants.py [--mutants 300] [--seed 0] [--only scores.py] [--jobs 2]
+    python tests/mutants.py [--mutants 300] [--seed 0] [--only scores.py …] [--jobs 2]
 
 Not part of the tests: it takes an hour or more.  An operator, a comparison, a constant, a default, a condition or a
 returned value is changed, or a statement dropped, in a copy of the project; what no test fails on is printed, for
@@ -213,10 +213,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--mutants", type=int, default=300, help="how many, drawn from all (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the draw")
-    parser.add_argument("--only", default="", metavar="PART", help="files whose path contains this")
+    parser.add_argument("--only", nargs="+", default=[""], metavar="PART", help="files whose path contains one of these")
     parser.add_argument("--jobs", type=int, default=2, help="at a time (default: %(default)s)")
     options = parser.parse_args()
-    files = sorted(f for f in (ROOT / "ecprune_np").rglob("*.py") if options.only in str(f.relative_to(ROOT)))
+    everything = sorted((ROOT / "ecprune_np").rglob("*.py"))
+    files = [f for f in everything if any(part in str(f.relative_to(ROOT)) for part in options.only)]
     candidates = [m for file in files for m in mutants(file)]
     chosen = random.Random(options.seed).sample(candidates, min(options.mutants, len(candidates)))
     print(f"{len(chosen)} of {len(candidates)} mutants in {len(files)} files", flush=True)
