@@ -213,7 +213,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--mutants", type=int, default=300, help="how many, drawn from all (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the draw")
-    parser.add_argument("--only", nargs="+", default=[""], metavar="PART", help="files whose path contains one of these")
+    parser.add_argument("--only", nargs="+", default=[""], metavar="PART", help="files whose paths contain one")
     parser.add_argument("--jobs", type=int, default=2, help="at a time (default: %(default)s)")
     options = parser.parse_args()
     everything = sorted((ROOT / "ecprune_np").rglob("*.py"))
