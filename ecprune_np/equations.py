@@ -159,7 +159,7 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     """Add the command `equations [EC-n[.m]] [--check]`."""
     text = "print the numbered equations; or one, with the functions that implement it and the tests that check it"
     parser = commands.add_parser("equations", help=text, description=f"{text[0].upper()}{text[1:]}.")
-    parser.add_argument("label", nargs="?", metavar="EC-n[.m]", help="a page of equations, as EC-3, or one, as EC-3.4")
+    parser.add_argument("label", nargs="?", metavar="EC-n[.m]", help="a page of equations, as EC-3, or one, as EC-3.5")
     parser.add_argument(
         "--check",
         action="store_true",

@@ -1,4 +1,4 @@
-"""Pruning and training in turn: after each bite the weights that are left are trained (EC-5.6)."""
+"""Pruning and training in turn: after each bite the weights that are left are trained (EC-5.7)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def prune_and_train(
     target: MLP | None = None,
     callback: Callable[[int, Pruned], None] | None = None,
 ) -> Pruned:
-    """`prune_iteratively`, the weights that are left trained after every bite; what is gone stays gone (EC-5.6).
+    """`prune_iteratively`, the weights that are left trained after every bite; what is gone stays gone (EC-5.7).
 
     Parameters
     ----------

@@ -25,19 +25,19 @@ def output_cotangents(outputs: Array) -> Array:
 
 
 def softmax_cotangents(outputs: Array) -> Array:
-    """c_r = p_r (e_r − p): the squared change of the class probabilities (EC-4.2, EC-4.7)."""
+    """c_r = p_r (e_r − p): the squared change of the class probabilities (EC-4.2, EC-4.5)."""
     p = softmax(class_logits(outputs))
     return (p.T[:, :, np.newaxis] * _unit_minus(p))[..., -outputs.shape[1] :]
 
 
 def fisher_cotangents(outputs: Array) -> Array:
-    """c_r = √p_r (e_r − p): M = diag p − p pᵀ, twice the second-order KL divergence (EC-4.3, EC-4.6, EC-4.8)."""
+    """c_r = √p_r (e_r − p): M = diag p − p pᵀ, twice the second-order KL divergence (EC-4.3, EC-4.4, EC-4.6)."""
     p = softmax(class_logits(outputs))
     return (np.sqrt(p).T[:, :, np.newaxis] * _unit_minus(p))[..., -outputs.shape[1] :]
 
 
 def loss_cotangents(outputs: Array, y: Array, loss: LossName) -> Array:
-    """c = ∂ℓ/∂f, a single cotangent: the squared first-order change of the loss (EC-4.4)."""
+    """c = ∂ℓ/∂f, a single cotangent: the squared first-order change of the loss (EC-4.7)."""
     return LOSSES[loss].derivative(outputs, y)[np.newaxis]
 
 

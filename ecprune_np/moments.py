@@ -21,7 +21,7 @@ from .mlp import MLP, Trace, pullback
 
 
 def moments_by_definition(mlp: MLP, trace: Trace, cotangents: Array, weight: Array) -> Moments:
-    """S_i = E[s_i], μ_ij = E[s_i a_j]/S_i, v_ij = E[s_i (a_j − μ_ij)²], as they read (EC-3.3, EC-3.4, EC-3.9).
+    """S_i = E[s_i], μ_ij = E[s_i a_j]/S_i, v_ij = E[s_i (a_j − μ_ij)²], as they read (EC-3.4, EC-3.5, EC-3.2).
 
     In two passes over the samples, and O(N n_l n_{l-1}) memory: what `collect_moments` has to agree with.
     `cotangents` has shape (R, N, K), `weight` (N,).
@@ -57,11 +57,11 @@ class LayerMoments(Frozen):
 
     @property
     def mean(self) -> Array:
-        """μ_ij = E[s_i a_j] / S_i, and 0 for a dead neuron (EC-3.3)."""
+        """μ_ij = E[s_i a_j] / S_i, and 0 for a dead neuron (EC-3.4)."""
         return np.where(self.sensitivity[:, np.newaxis] > 0, self.reference + self.offset, 0)
 
     def merge(self, other: LayerMoments, share: float) -> LayerMoments:
-        """Chan's update, where `other` has the share of the total weight (EC-7.4)."""
+        """Chan's update, where `other` has the share of the total weight (EC-7.5)."""
         ours, theirs = (1 - share) * self.sensitivity, share * other.sensitivity
         sensitivity = ours + theirs
         ratio = np.divide(theirs, sensitivity, out=np.zeros_like(theirs), where=sensitivity > 0)[:, np.newaxis]
@@ -138,7 +138,7 @@ class Moments(Frozen):
         return tuple(m.variance + m.sensitivity[:, np.newaxis] * m.mean**2 for m in self.layers)
 
     def merge(self, other: Moments) -> Moments:
-        """The moments of both sets of samples together, in any order the same up to rounding (EC-7.4).
+        """The moments of both sets of samples together, in any order the same up to rounding (EC-7.5).
 
         Raises
         ------

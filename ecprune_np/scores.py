@@ -102,7 +102,7 @@ def elimination_compensation(
     *,
     batch_size: int | None = None,
 ) -> Scores:
-    """I_ij = w_ij² v_ij with the optimal shift δ*_ij = w_ij μ_ij (EC-3.2, EC-3.3, EC-3.4, EC-3.8, EC-6.2).
+    """I_ij = w_ij² v_ij with the optimal shift δ*_ij = w_ij μ_ij (EC-3.3, EC-3.4, EC-3.5, EC-3.9, EC-6.2).
 
     What removing a weight costs after the best shift of its neuron's bias, to first order: the sensitivity-weighted
     variance of its input, times the squared weight.
@@ -147,7 +147,7 @@ def elimination_compensation(
 
 
 def compensated(mlp: MLP, moments: Moments) -> Scores:
-    """I_ij = w_ij² v_ij and δ*_ij = w_ij μ_ij from the moments of this network (EC-3.3, EC-3.4)."""
+    """I_ij = w_ij² v_ij and δ*_ij = w_ij μ_ij from the moments of this network (EC-3.4, EC-3.5)."""
     return _finite_scores(
         [_square_times(w, v) for w, v in zip(mlp.weights, moments.variance)],
         [w * mu for w, mu in zip(mlp.weights, moments.mean)],
@@ -161,7 +161,7 @@ def uncompensated(
     *,
     batch_size: int | None = None,
 ) -> Scores:
-    """R_ij = w_ij² E[s_i a_j²], what is lost without a shift: Optimal Brain Damage (EC-3.5, EC-3.6, EC-6.4).
+    """R_ij = w_ij² E[s_i a_j²], what is lost without a shift: Optimal Brain Damage (EC-3.6, EC-3.7, EC-6.4).
 
     Parameters
     ----------

@@ -83,7 +83,7 @@ def cases_with_options() -> list[Inputs]:
 
 
 def vector(case: Inputs) -> dict[str, Any]:
-    """What the case's file holds: inputs, expected values and the scales of the comparison (EC-7.6), flags, note."""
+    """What the case's file holds: inputs, expected values and the scales of the comparison (EC-7.9), flags, note."""
     mlp = ec.MLP(case.weights, case.biases, case.activation, case.options.get("output_activation", "identity"))
     batch = ec.Batch(case.x, case.options.get("sample_weight"), case.options.get("y"))
     metric = case.options.get("metric", "output")

@@ -16,7 +16,7 @@ from ecprune_np.pruning.row import EPSILON, RIDGE
 
 
 def exact_joint(mlp: ec.MLP, x: Any, masks: Any, metric: Any = "output", digits: int = 50) -> list[np.ndarray]:
-    """d, per layer: the shortest argmin E‖Σ_i J_i (d_i − u_i)‖²_M (EC-5.3)."""
+    """d, per layer: the shortest argmin E‖Σ_i J_i (d_i − u_i)‖²_M (EC-5.4)."""
     given = as_given(mlp, x, metric)
 
     def rounded(R: Any) -> np.ndarray:
@@ -50,7 +50,7 @@ def shortest(R: Any, A: np.ndarray, weight: np.ndarray, right: np.ndarray) -> np
 def exact_row(
     mlp: ec.MLP, x: Any, masks: Any, metric: Any = "output", target: ec.MLP | None = None, digits: int = 50
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """w and b of every layer: argmin E[(s_i/S_i + ε)(w·a' + b − z*_i)²] + λ ‖w − w_i‖² (EC-5.9)."""
+    """w and b of every layer: argmin E[(s_i/S_i + ε)(w·a' + b − z*_i)²] + λ ‖w − w_i‖² (EC-5.10)."""
     given = as_given(mlp, x, metric)
     aim = mlp if target is None else target
 

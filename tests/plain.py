@@ -190,7 +190,7 @@ def mu(E: Any, s: Array, a: Array) -> float:
 
 
 def right(E: Any, w: float, s: Array, a: Array) -> tuple[float, float]:
-    """I = w² E[s (a − μ)²] and δ* = w μ (EC-3.3, EC-3.4)."""
+    """I = w² E[s (a − μ)²] and δ* = w μ (EC-3.4, EC-3.5)."""
     centre = mu(E, s, a)
     return w**2 * E(s * (a - centre) ** 2), w * centre
 

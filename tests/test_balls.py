@@ -1,4 +1,4 @@
-"""Every operation of ball arithmetic holds what it stands for, whatever its operands stand for (EC-7.10)."""
+"""Every operation of ball arithmetic holds what it stands for, whatever its operands stand for (EC-7.11)."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ OPERATIONS: dict[str, tuple[Callable[..., Any], tuple[tuple[int, ...], ...]]] = 
 @pytest.mark.parametrize("name", OPERATIONS)
 @given(st.data())
 @few
-def test_ec_7_10_results_lie_within_their_bounds(name: str, dtype: Any, data: st.DataObject) -> None:
+def test_ec_7_11_results_lie_within_their_bounds(name: str, dtype: Any, data: st.DataObject) -> None:
     operation, shapes = OPERATIONS[name]
     operands = [data.draw(balls(shape, dtype)) for shape in shapes]
     assert_holds(operation(*(ball for ball, _ in operands)), operation(*(truth for _, truth in operands)))
@@ -81,7 +81,7 @@ def test_ec_7_10_results_lie_within_their_bounds(name: str, dtype: Any, data: st
 @pytest.mark.parametrize("dtype", DTYPES)
 @given(st.data())
 @few
-def test_ec_7_10_squares_quotients_and_roots(dtype: Any, data: st.DataObject) -> None:
+def test_ec_7_11_squares_quotients_and_roots(dtype: Any, data: st.DataObject) -> None:
     (a, x), (b, y) = data.draw(balls((4,), dtype)), data.draw(balls((4,), dtype))
     assert_holds(a.squared(), x**2)
     divisible = y != 0
@@ -160,7 +160,7 @@ def test_exponentials_and_limits() -> None:
 
 @pytest.mark.parametrize("dtype", [np.float64, np.longdouble])
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_ec_7_10_activations_and_slopes_lie_within_their_bounds(name: Any, dtype: Any) -> None:
+def test_ec_7_11_activations_and_slopes_lie_within_their_bounds(name: Any, dtype: Any) -> None:
     """Against 60 digits, near 0 and in the tails, with errors that are nothing, rounding, or large."""
     pytest.importorskip("mpmath", reason="the extra `exact` is not installed")
     from ecprune_np.oracle._exact_activations import ACTIVATIONS as EXACT

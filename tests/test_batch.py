@@ -169,7 +169,7 @@ def differences(values: list[Any], expected: list[Any]) -> float:
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_however_samples_are_handed_in_the_numbers_are_the_same(name: str, tmp_path: Path) -> None:
-    """EC-7.4: up to rounding."""
+    """EC-7.5: up to rounding."""
     function = FUNCTIONS[name]
     n_forms = 0
     expected: dict[int, list[Any]] = {}  # for each batch

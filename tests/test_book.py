@@ -105,7 +105,7 @@ def test_the_table_of_symbols_is_on_every_page_and_letters_say_what_they_mean(fi
     for name, html in files.items():
         if name.endswith(".html"):
             assert "Gauss-Newton matrix" in html and "quadratic form of a set" in html, name
-    importance = re.findall(r"id='EC-3.4'>.*?<span class='math' title='([^']*)'", files[chapter("EC-3.4")])
+    importance = re.findall(r"id='EC-3.5'>.*?<span class='math' title='([^']*)'", files[chapter("EC-3.5")])
     assert {"s_i: J_iᵀ M J_i", "v_ij: E[s_i (a_j - μ_ij)^2]: variance"} <= set(importance[0].splitlines())
     remainder = re.findall(r"id='EC-8.5'>.*?</math>", files[chapter("EC-8.5")], re.DOTALL)[0]
     assert "remainder beyond first order" in remainder
@@ -138,7 +138,7 @@ def test_every_marked_letter_says_which_it_is_and_nothing_is_empty(files) -> Non
 
 
 def test_examples_stand_with_their_output(files) -> None:
-    page = re.sub(r"<[^>]+>", "", files[chapter("EC-3.4")])
+    page = re.sub(r"<[^>]+>", "", files[chapter("EC-3.5")])
     assert (
         "&gt;&gt;&gt; scores.importance[0].tolist(), scores.bias_shift[0].tolist()\n([[8.0, 0.0]], [[4.0, -3.0]])"
         in page
@@ -166,7 +166,7 @@ def test_a_page_that_proves_nothing_shows_what_it_cites(files) -> None:
     aside = re.findall(r"<aside><div class='equation'>(.*?)</aside>", files["00-one-neuron.html"], re.DOTALL)
     assert [re.findall(r"<a class='tag' href='([^']*)'", cited) for cited in aside][:2] == [
         [f"{chapter('EC-1.1')}#EC-1.1"],
-        [f"{chapter('EC-3.5')}#EC-3.5"],
+        [f"{chapter('EC-3.6')}#EC-3.6"],
     ]
 
 
@@ -409,7 +409,7 @@ def test_every_page_in_a_browser(window: browser.Browser, folder: Path, files) -
 
 
 def test_prose_and_code_are_side_by_side_and_one_below_the_other_on_a_telephone(window, folder) -> None:
-    page = folder / chapter("EC-3.4")
+    page = folder / chapter("EC-3.5")
     window.open(page, 1440)
     prose, aside = window.boxes(".pair > .prose")[3], window.boxes(".pair > aside")[3]
     assert prose["right"] < aside["left"] and abs(prose["top"] - aside["top"]) < 2
@@ -419,12 +419,12 @@ def test_prose_and_code_are_side_by_side_and_one_below_the_other_on_a_telephone(
 
 
 def test_it_is_read_without_a_script_and_pointed_at_with_one(window, folder) -> None:
-    page = folder / chapter("EC-3.4")
+    page = folder / chapter("EC-3.5")
     window.open(page, 1440)
     title = "document.querySelector('.equation .math').title"
     assert "z^l: W^l a^l-1 + b^l: preactivations[l]" in window.evaluate(title).split("\n")
     window.open(page, 1440, scripts=True)
-    point = """(() => { const symbol = document.querySelector('[id="EC-3.4"] .symbol[data-letter="v"]');
+    point = """(() => { const symbol = document.querySelector('[id="EC-3.5"] .symbol[data-letter="v"]');
       symbol.dispatchEvent(new PointerEvent("pointermove", { bubbles: true }));
       return document.querySelector("#meaning").textContent })()"""
     assert window.evaluate(point) == "v_ij: E[s_i (a_j - μ_ij)^2]: variance"
@@ -432,7 +432,7 @@ def test_it_is_read_without_a_script_and_pointed_at_with_one(window, folder) -> 
 
 def test_the_keys_and_the_search(window, folder) -> None:
     press = "document.body.dispatchEvent(new KeyboardEvent('keydown', {key: %r, bubbles: true}))"
-    window.open(folder / chapter("EC-3.4"), 1440, scripts=True)
+    window.open(folder / chapter("EC-3.5"), 1440, scripts=True)
     window.evaluate(press % "j")
     top = "Math.round(document.querySelector('[id=\"EC-3.1\"]').getBoundingClientRect().top)"
     assert 0 < window.evaluate(top) < 100
@@ -445,7 +445,7 @@ def test_the_keys_and_the_search(window, folder) -> None:
 
 
 def test_on_paper_everything_that_opens_is_open(window, folder) -> None:
-    window.open(folder / chapter("EC-3.4"), 760, media="print")
+    window.open(folder / chapter("EC-3.5"), 760, media="print")
     assert all(box["bottom"] - box["top"] > 10 for box in window.boxes(".pair pre.code"))
     answers = window.boxes(".prose > details pre.example")
     assert answers and all(box["bottom"] - box["top"] > 10 for box in answers)

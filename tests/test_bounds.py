@@ -1,7 +1,7 @@
 """The inequalities of the derivations: drawn examples look for a counterexample, and each is reached where it is tight.
 
-Others are held where what they bound is: EC-5.7 and EC-6.8 in test_equations.py, EC-5.10 in test_guarded.py, EC-5.12 in
-test_pruning.py, EC-7.16 in test_certify_nonlinear.py, EC-9.8 in test_nonlinear_bounds.py.
+Others are held where what they bound is: EC-5.3 and EC-6.5 in test_equations.py, EC-5.12 in test_guarded.py, EC-5.8 in
+test_pruning.py, EC-7.17 in test_certify_nonlinear.py, EC-9.6 in test_nonlinear_bounds.py.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def norm(x) -> float:
 
 
 def unexplained(p, eta) -> float:
-    """The remainder of EC-4.6 over its bound, from the divergence's terms in an order that does not cancel."""
+    """The remainder of EC-4.4 over its bound, from the divergence's terms in an order that does not cancel."""
     mean = p @ eta
     divergence = np.log1p(p @ np.expm1(eta - mean))  # log Σ p e^(η − mean): KL, as Σ p (η − mean) = 0
     return abs(divergence - p @ (eta - mean) ** 2 / 2) / (np.ptp(eta) ** 3 / 36 / np.sqrt(3))
@@ -48,14 +48,14 @@ def unexplained(p, eta) -> float:
 
 @given(SEEDS, st.integers(2, 6), st.sampled_from([0.01, 0.1, 1, 10, 100]))
 def test_the_divergence_is_half_of_fisher_up_to_its_bound(seed, classes, size):
-    """EC-4.6: |r| ≤ ν³/(36 √3)."""
+    """EC-4.4: |r| ≤ ν³/(36 √3)."""
     rng = np.random.default_rng(seed)
     p = rng.dirichlet(np.full(classes, 10.0 ** rng.uniform(-1, 1)))
     assert unexplained(p, rng.choice([rng.standard_normal(classes), np.eye(classes)[0]]) * size) <= 1 + 1e-5
 
 
 def test_no_two_classes_pass_the_bound_of_the_divergence_and_one_pair_reaches_it():
-    """EC-4.6: of all pairs, those of the largest third moment."""
+    """EC-4.4: of all pairs, those of the largest third moment."""
     m = np.linspace(0.005, 0.995, 199)
     used = [max(unexplained(np.array([p, 1 - p]), np.array([eta, 0])) for eta in (-0.01, 0.01)) for p in m]
     assert 0.99 < max(used) <= 1 and min(abs(m[np.argmax(used)] - (0.5 + s / 12**0.5)) for s in (-1, 1)) < 0.01
@@ -66,7 +66,7 @@ def test_no_two_classes_pass_the_bound_of_the_divergence_and_one_pair_reaches_it
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0.01, 1)), min_size=2, max_size=5))
 @example([(0, 0.5 + 1 / 12**0.5), (1, 0.5 - 1 / 12**0.5)])
 def test_a_third_central_moment_within_a_range_is_at_most_its_largest(numbers):
-    """EC-4.6: |E(X − m)³| ≤ 1/(6 √3) for 0 ≤ X ≤ 1, the proof's lemma."""
+    """EC-4.4: |E(X − m)³| ≤ 1/(6 √3) for 0 ≤ X ≤ 1, the proof's lemma."""
     x, p = np.array(numbers).T
     p /= p.sum()
     m, third = p @ x, p @ (x - p @ x) ** 3
@@ -76,14 +76,14 @@ def test_a_third_central_moment_within_a_range_is_at_most_its_largest(numbers):
 
 @given(st.lists(st.floats(-30, 30), min_size=2, max_size=6))
 def test_roots_of_probabilities_lie_on_a_sphere_of_radius_two(logits):
-    """EC-4.5."""
+    """EC-4.8."""
     p = np.exp(logits) / np.exp(logits).sum()
     assert norm(2 * np.sqrt(p)) == pytest.approx(2, rel=1e-12)
 
 
 @given(SEEDS, st.floats(0.0, 0.95), st.booleans())
 def test_all_sensitivities_wrong_alike_move_importances_as_far_as_they_may(seed, eta, larger):
-    """EC-7.7 is an equality there."""
+    """EC-7.8 is an equality there."""
     drawn = networks.make([3, 4, 2], "tanh", seed=seed)
     factor = 1 + eta if larger else 1 - eta
     unit = np.sqrt(factor) * np.eye(2)[:, np.newaxis]
@@ -94,7 +94,7 @@ def test_all_sensitivities_wrong_alike_move_importances_as_far_as_they_may(seed,
 
 @given(SEEDS, st.integers(1, 6), st.floats(0, 1), st.booleans())
 def test_errors_of_the_activation_move_scores_on_the_scales_of_comparison(seed, n, eta, extreme):
-    """EC-7.6: |√Î − √I| ≤ η √R, so |Î − I| ≤ (2 + η) η R; |δ̂* − δ*| ≤ η |w| √(E[s a²]/S)."""
+    """EC-7.9: |√Î − √I| ≤ η √R, so |Î − I| ≤ (2 + η) η R; |δ̂* − δ*| ≤ η |w| √(E[s a²]/S)."""
     rng = np.random.default_rng(seed)
     a, weight, w = rng.standard_normal((n, 1)), rng.random(n) + 0.01, rng.uniform(-2, 2)
     neuron = ec.MLP([[[w]]], [[0.0]])
@@ -114,7 +114,7 @@ def test_errors_of_the_activation_move_scores_on_the_scales_of_comparison(seed, 
 
 @pytest.mark.parametrize(("a", "signs"), [([1, 1], [1, 1]), ([1, -1], [1, -1]), ([1, -1], [1, 1])])
 def test_the_scales_of_comparison_are_reached(a, signs):
-    """EC-7.6: a constant input with one relative error, ±1 with errors of opposite signs and of one sign."""
+    """EC-7.9: a constant input with one relative error, ±1 with errors of opposite signs and of one sign."""
     neuron, eta = ec.MLP([[[1.0]]], [[0.0]]), 0.25
     x = np.array(a, float)[:, np.newaxis]
     right, moved = (ec.elimination_compensation(neuron, v) for v in (x, x * (1 + eta * np.array(signs)[:, np.newaxis])))
@@ -127,7 +127,7 @@ def test_the_scales_of_comparison_are_reached(a, signs):
 
 
 def error_of_the_variance(a) -> float:
-    """|v̂ − v| in units of u Q, in rational arithmetic (EC-7.5)."""
+    """|v̂ − v| in units of u Q, in rational arithmetic (EC-7.6)."""
     moments = ec.collect_moments(ec.MLP([[[1]]], [[0]]), a[:, np.newaxis]).layers[0]
     numbers = [Fraction(v) for v in a]
     mean = sum(numbers) / len(a)
@@ -138,7 +138,7 @@ def error_of_the_variance(a) -> float:
 
 @pytest.mark.parametrize("n", [2, 4, 8])
 def test_a_search_for_large_errors_of_the_variance_stays_below_the_bound(n):
-    """EC-7.5: it climbs, and finds a tenth of 4n + 7 or more, as no bound by n/3 would allow."""
+    """EC-7.6: it climbs, and finds a tenth of 4n + 7 or more, as no bound by n/3 would allow."""
     worst = 0.0
     for seed in range(3):
         rng = np.random.default_rng(seed)
@@ -165,7 +165,7 @@ def test_subtracting_a_reference_errs_beside_what_is_left(a, r, ratio):
 
 @given(SEEDS, st.integers(1, 300), st.floats(-3, 3), st.floats(0, 2))
 def test_no_samples_that_choose_a_reference_are_farther_from_all_than_they_may_be(seed, n, step, spread):
-    """EC-7.8: those that choose at the border of r = 0, the others moved away from them."""
+    """EC-7.3: those that choose at the border of r = 0, the others moved away from them."""
     stride = -(-n // REFERENCE_SAMPLES)
     chosen = np.arange(n) % stride == 0
     assert chosen.sum() <= REFERENCE_SAMPLES
@@ -178,7 +178,7 @@ def test_no_samples_that_choose_a_reference_are_farther_from_all_than_they_may_b
 
 @pytest.mark.parametrize("stride", [2, 3, 10])
 def test_the_distance_of_a_reference_is_reached(stride):
-    """EC-7.8: 3 and 5 choose 0, all others are 4.25."""
+    """EC-7.3: 3 and 5 choose 0, all others are 4.25."""
     a = np.full(stride * REFERENCE_SAMPLES, 4.25)
     a[:: 2 * stride], a[stride :: 2 * stride] = 3, 5
     reference = ec.collect_moments(ec.MLP([[[1]]], [[0]]), a[:, np.newaxis]).layers[0].reference[0]
@@ -188,7 +188,7 @@ def test_the_distance_of_a_reference_is_reached(stride):
 
 @given(SEEDS, st.integers(1, 100), st.floats(0.01, 0.99))
 def test_an_error_of_the_step_moves_the_merged_variance_no_more_than_it_may(seed, n, p):
-    """EC-7.17: of e as large as roundings allow it; all of it where nothing varies and the means are far in balance."""
+    """EC-7.7: of e as large as roundings allow it; all of it where nothing varies and the means are far in balance."""
     rng = np.random.default_rng(seed)
 
     def sides(S, mu, v, delta):
@@ -218,7 +218,7 @@ def climbed(error, start, size: float, steps: int, rng) -> float:
 
 
 def error_of_the_step(a) -> float:
-    """|Δ̂ − Δ| of two sets of samples over what EC-7.17 grants it, in rational arithmetic."""
+    """|Δ̂ − Δ| of two sets of samples over what EC-7.7 grants it, in rational arithmetic."""
     n, neuron = a.shape[1], ec.MLP([[[1]]], [[0]])
     ours, theirs = (ec.collect_moments(neuron, samples[:, np.newaxis]).layers[0] for samples in a)
     computed = Fraction(((theirs.offset - ours.offset) + (theirs.reference - ours.reference)).item())
@@ -231,7 +231,7 @@ def error_of_the_step(a) -> float:
 
 @pytest.mark.parametrize(("n", "share"), [(1, 1 / 2), (2, 1 / 6)])
 def test_a_search_for_large_errors_of_the_step_between_two_means(n, share):
-    """EC-7.17: it climbs, and finds half and a sixth of what the roundings may add up to."""
+    """EC-7.7: it climbs, and finds half and a sixth of what the roundings may add up to."""
     rngs = map(np.random.default_rng, range(3))
     found = [climbed(error_of_the_step, rng.uniform(-2, 2, (2, n)), 0.1, 60, rng) for rng in rngs]
     assert 0.6 * share < max(found) <= 1, max(found)
@@ -239,7 +239,7 @@ def test_a_search_for_large_errors_of_the_step_between_two_means(n, share):
 
 @given(SEEDS, st.integers(1, 500), st.floats(-3, 3))
 def test_the_second_moment_about_a_reference_is_that_far_from_the_variance(seed, n, threshold):
-    """EC-7.8, EC-7.5: ṽ ≤ v + S (∣μ − E[a]∣ + √((17 − p)/p) std)², which is (1 + (10 + √(17/p))²) v at ten of them."""
+    """EC-7.3, EC-7.6: ṽ ≤ v + S (∣μ − E[a]∣ + √((17 − p)/p) std)², which is (1 + (10 + √(17/p))²) v at ten of them."""
     rng = np.random.default_rng(seed)
     a = np.column_stack([rng.standard_normal(n), rng.standard_normal(n) + rng.choice([0, 3, 5, 30])])
     neuron = ec.MLP([[[1, 0]]], [[-threshold]], output_activation="relu")  # hears some samples only
@@ -256,7 +256,7 @@ def test_the_second_moment_about_a_reference_is_that_far_from_the_variance(seed,
 
 @pytest.mark.parametrize(("distance", "units"), [(999, (1e6, 23e6)), (1001, (0, 8))])
 def test_one_pass_costs_six_digits_at_most_beside_the_variance(distance, units):
-    """EC-7.3, EC-7.5: 10⁶ (4n + 7) u v, where one pass just passes; a few u v where two follow."""
+    """EC-7.4, EC-7.6: 10⁶ (4n + 7) u v, where one pass just passes; a few u v where two follow."""
     worst = 0.0
     for seed in range(100):
         deviation = np.random.default_rng(seed).uniform(0.9999, 1.0009, 2) * [1, -1]
@@ -274,7 +274,7 @@ BALLS = st.tuples(st.floats(-4, 4), st.floats(0, 4))
 
 @given(BALLS, BALLS, st.floats(-1, 1), st.floats(-1, 1))
 def test_a_product_of_balls_holds_every_product_and_reaches_one(a, b, s, t):
-    """EC-7.10."""
+    """EC-7.11."""
     x, y = (Ball(np.array(v), np.array(e)) for v, e in (a, b))
     product = x * y
     centre, radius = Fraction(product.value.item()), Fraction(product.error.item()) * Fraction(1000001, 1000000)
@@ -287,7 +287,7 @@ def test_a_product_of_balls_holds_every_product_and_reaches_one(a, b, s, t):
 
 @given(st.floats(-30, -2), st.floats(0, 1))
 def test_the_bound_by_the_slopes_logarithm_is_reached(z, error):
-    """EC-7.10: κ = 1 is all of (log σ')' for elu below 0, and the ball of its value ends where elu is."""
+    """EC-7.11: κ = 1 is all of (log σ')' for elu below 0, and the ball of its value ends where elu is."""
     ball = value("elu", Ball(np.array([z]), np.array([error])))
     true = np.exp(z) * np.expm1(error)
     assert true <= ball.error[0] * (1 + 1e-12) and ball.error[0] <= true * (1 + 1e-5) + 64 * U
@@ -295,7 +295,7 @@ def test_the_bound_by_the_slopes_logarithm_is_reached(z, error):
 
 @pytest.mark.parametrize(("name", "kappa"), [("elu", 1), ("sigmoid", 1), ("softplus", 1), ("tanh", 2)])
 def test_slopes_change_by_no_more_than_their_logarithm_may(name, kappa):
-    """EC-7.10: |(log σ')'| ≤ κ, which the tails reach."""
+    """EC-7.11: |(log σ')'| ≤ κ, which the tails reach."""
     z = np.linspace(-40, 40, 8001)
     change = np.abs(np.diff(np.log(ec.ACTIVATIONS[name].derivative(z))) / np.diff(z))
     assert 0.999 * kappa < change.max() <= kappa * (1 + 1e-9)
@@ -303,7 +303,7 @@ def test_slopes_change_by_no_more_than_their_logarithm_may(name, kappa):
 
 @given(st.floats(0.5, 2), st.floats(0, 0.4), st.floats(-3, 3), st.floats(-1, 1))
 def test_a_certificate_claims_what_is_true_at_the_farthest_truth(centre, error, claim, where):
-    """EC-7.12: of any truth within the ball no more digits, and of the farthest no fewer but for a smaller scale."""
+    """EC-7.13: of any truth within the ball no more digits, and of the farthest no fewer but for a smaller scale."""
     ball = Ball(np.array([centre]), np.array([error]))
     claimed = bounded_digits(np.array([claim]), ball)[0]
     for truth in (centre + where * error, centre - error, centre + error):
@@ -315,7 +315,7 @@ def test_a_certificate_claims_what_is_true_at_the_farthest_truth(centre, error, 
 
 @given(SEEDS, st.integers(1, 5), st.floats(0.01, 0.95))
 def test_what_is_left_of_the_inverse_is_bounded(seed, n, size):
-    """EC-7.13: ‖(I − D)⁻¹ t − t − D t‖ ≤ ε²/(1 − ε) ‖t‖, with equality for D = ε times a permutation and t = 1."""
+    """EC-7.14: ‖(I − D)⁻¹ t − t − D t‖ ≤ ε²/(1 − ε) ‖t‖, with equality for D = ε times a permutation and t = 1."""
     rng = np.random.default_rng(seed)
     D = rng.standard_normal((n, n))
     D *= size / np.abs(D).sum(axis=1).max()
@@ -479,7 +479,7 @@ def test_remainders_of_bites_are_bounded_by_their_squares(seed, bites):
 
 @given(SEEDS, st.integers(1, 6), st.floats(-1, 1))
 def test_a_parabola_misses_the_truth_by_no_more_than_curvature_and_kinks_say(seed, n, s):
-    """EC-9.8: of h = c₀ + c₁ t + κ t²/2 + λ max(t, 0) in each sample; reached where all of it is one direction."""
+    """EC-9.6: of h = c₀ + c₁ t + κ t²/2 + λ max(t, 0) in each sample; reached where all of it is one direction."""
     rng = np.random.default_rng(seed)
 
     def miss(c, kappa, jump):
@@ -498,7 +498,7 @@ def test_a_parabola_misses_the_truth_by_no_more_than_curvature_and_kinks_say(see
 
 @given(small)
 def test_compensation_never_costs_to_first_order_and_nothing_is_below_nothing(drawn):
-    """EC-3.6: 0 ≤ I ≤ R, on any network."""
+    """EC-3.7: 0 ≤ I ≤ R, on any network."""
     R = ec.criteria.obd(drawn.mlp, drawn.x).importance
     for i, r in zip(ec.elimination_compensation(drawn.mlp, drawn.x).importance, R):
         assert (i >= 0).all() and (i <= r * (1 + 1e-12)).all()
@@ -506,7 +506,7 @@ def test_compensation_never_costs_to_first_order_and_nothing_is_below_nothing(dr
 
 @given(small)
 def test_the_matrix_of_the_joint_shifts_has_at_most_as_many_ranks_as_rows(drawn):
-    """EC-5.3: rank H ≤ N R, so that more biases than that leave it singular."""
+    """EC-5.4: rank H ≤ N R, so that more biases than that leave it singular."""
     outputs = drawn.mlp(drawn.x)
     unit = np.broadcast_to(np.eye(outputs.shape[1])[:, np.newaxis], (outputs.shape[1], *outputs.shape))
     J = np.concatenate(ec.pullback(drawn.mlp, ec.forward(drawn.mlp, drawn.x), unit), axis=2)
@@ -517,7 +517,7 @@ def test_the_matrix_of_the_joint_shifts_has_at_most_as_many_ranks_as_rows(drawn)
 
 @given(SEEDS)
 def test_the_gradients_cosine_is_at_most_one(seed):
-    """EC-7.14: by Cauchy and Schwarz, with equality for one sample."""
+    """EC-7.15: by Cauchy and Schwarz, with equality for one sample."""
     rng = np.random.default_rng(seed)
     change, slope = rng.standard_normal((2, 5))
     for n in (1, 5):
@@ -528,7 +528,7 @@ def test_the_gradients_cosine_is_at_most_one(seed):
 
 @given(st.floats(-5, 5), st.floats(0, 5), st.floats(-1, 1))
 def test_an_error_of_a_slope_moves_its_square_no_more_than_it_may(slope, error, share):
-    """EC-9.6: |Δs| ≤ (2 |c_rᵀ J_i| + e_r) e_r, as the oracle has it; all of it where the error has the slope's sign."""
+    """EC-9.3: |Δs| ≤ (2 |c_rᵀ J_i| + e_r) e_r, as the oracle has it; all of it where the error has the slope's sign."""
     bound = (2 * abs(slope) + error) * error
     assert abs((slope + share * error) ** 2 - slope**2) <= bound * (1 + 1e-12) + 1e-12
     assert (slope + np.copysign(error, slope)) ** 2 - slope**2 == pytest.approx(bound, rel=1e-9, abs=1e-12)
@@ -537,7 +537,7 @@ def test_an_error_of_a_slope_moves_its_square_no_more_than_it_may(slope, error, 
 @given(SEEDS, st.booleans())
 @few
 def test_the_errors_of_differences_hold_the_truth_at_kinks_too(seed, kink):
-    """EC-9.6, EC-9.2: importances lie within their error, where a slope is the mean of two as well."""
+    """EC-9.3, EC-9.2: importances lie within their error, where a slope is the mean of two as well."""
     rng = np.random.default_rng(seed)
     w, x = rng.uniform(0.5, 2), np.append(0.0 if kink else 1.0, rng.uniform(-2, 2, 3))[:, np.newaxis]
     relu = ec.MLP([[[w]]], [[0.0]], output_activation="relu")
@@ -549,7 +549,7 @@ def test_the_errors_of_differences_hold_the_truth_at_kinks_too(seed, kink):
 @given(SEEDS, st.integers(1, 6))
 @few
 def test_what_is_nothing_by_cancellation_costs_its_rounding_squared(seed, n):
-    """EC-3.7, EC-7.6: two ways to the output that cancel leave a shift within the inputs, and u² of the importance."""
+    """EC-3.8, EC-7.9: two ways to the output that cancel leave a shift within the inputs, and u² of the importance."""
     rng = np.random.default_rng(seed)
     w, there, back = rng.uniform(0.1, 2, 3)
     x = rng.standard_normal((n, 1))
@@ -563,7 +563,7 @@ def test_what_is_nothing_by_cancellation_costs_its_rounding_squared(seed, n):
 
 @pytest.mark.parametrize("name", [name for name in ec.ACTIVATIONS if name != "sin"])
 def test_beyond_45_an_activation_is_its_asymptote(name):
-    """EC-9.4: to rounding, beside what it is or 1."""
+    """EC-9.5: to rounding, beside what it is or 1."""
     z, sigma = np.linspace(1.25 * np.log(2.0**52), 700, 1001), ec.ACTIVATIONS[name]
     for side in (z, -z):
         value, slope = sigma.value(side), sigma.derivative(side)

@@ -1,4 +1,4 @@
-"""Certified digits of scores against extended-precision loops (EC-7.11, EC-7.12, EC-9.5), and gelu in longdouble."""
+"""Certified digits of scores against extended-precision loops (EC-7.12, EC-7.13, EC-9.9), and gelu in longdouble."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_cotangents_of_a_callable_count_as_exact():
 
 
 def test_without_a_wider_format_the_bound_is_all_that_is_known(monkeypatch):
-    """EC-7.12: longdouble's own digits, and float64's on a platform whose longdouble is no wider."""
+    """EC-7.13: longdouble's own digits, and float64's on a platform whose longdouble is no wider."""
     drawn = networks.make([4, 5, 3], "tanh", seed=1)
     found = certify(drawn.mlp.astype(np.longdouble), drawn.x)
     wide, narrow = certify(drawn.mlp, drawn.x), None
@@ -130,7 +130,7 @@ def test_without_a_wider_format_the_bound_is_all_that_is_known(monkeypatch):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("metric", ["output", "mse", lambda f: np.ones((1, *f.shape))])
 def test_what_is_claimed_may_come_from_anywhere(metric, dtype):
-    """EC-7.12: an error of a tenth leaves a digit, a millionth six, and none is found that was not made."""
+    """EC-7.13: an error of a tenth leaves a digit, a millionth six, and none is found that was not made."""
     drawn = networks.make([4, 5, 3], "softplus", seed=1, dtype=dtype)
     x = networks.batch(drawn, metric)
     scores = ec.elimination_compensation(drawn.mlp, x, metric)
@@ -162,7 +162,7 @@ def test_other_units_of_the_output_change_no_digit_of_hidden_layers(metric):
 
 
 def test_a_unit_that_is_constant_or_seen_once_loses_nothing():
-    """EC-7.11: a constant input is what its mean is, whatever it is; so is one that only one sample counts for."""
+    """EC-7.12: a constant input is what its mean is, whatever it is; so is one that only one sample counts for."""
     rng = np.random.default_rng(0)
     constant = ec.MLP([[[0, 0], [0.3, 0.7]], [[1.1, 0.9]]], [[0.3, 0.1], [0.2]], "sigmoid", "sigmoid")
     x = rng.standard_normal((9, 2))

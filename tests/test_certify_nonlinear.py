@@ -1,4 +1,4 @@
-"""The floor below the true change over all shifts, against scans; and what is certified of a search (EC-7.16)."""
+"""The floor below the true change over all shifts, against scans; and what is certified of a search (EC-7.17)."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def claimed(mlp: ec.MLP, weight: tuple[int, int, int], value: float, shift: floa
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @given(st.data())
 @settings(few, max_examples=2)
-def test_ec_7_16_no_scan_falls_below_the_floor_and_the_floor_reaches_it(activation: Any, data: Any) -> None:
+def test_ec_7_17_no_scan_falls_below_the_floor_and_the_floor_reaches_it(activation: Any, data: Any) -> None:
     sizes, seed = data.draw(st.sampled_from([[2, 3], [2, 2, 1], [1, 2, 2, 2]])), data.draw(st.integers(0, 999))
     output = data.draw(st.sampled_from(["identity", activation]))
     d, metric = make(sizes, activation, output, n_samples=6, seed=seed), data.draw(st.sampled_from(["output", "mse"]))
@@ -78,7 +78,7 @@ def test_ec_7_16_no_scan_falls_below_the_floor_and_the_floor_reaches_it(activati
 
 @given(networks(max_layers=3, max_width=3, max_samples=6, logits=True), st.sampled_from(METRICS), st.data())
 @few
-def test_ec_7_16_the_floor_holds_for_every_metric(d: Drawn, metric: str, data: Any) -> None:
+def test_ec_7_17_the_floor_holds_for_every_metric(d: Drawn, metric: str, data: Any) -> None:
     check_floor(d, metric, drawn_weight(data, d.mlp))
 
 
@@ -99,8 +99,8 @@ def check_floor(d: Drawn, metric: str, weight: tuple[int, int, int]) -> None:
         assert not lower or digits < 6, (floor, value, digits)
 
 
-def test_ec_7_15_by_hand_and_wrong_claims() -> None:
-    """EC-9.4's example: the least is the outputs' variance, at the δ where the unit is their mean."""
+def test_ec_7_16_by_hand_and_wrong_claims() -> None:
+    """EC-9.5's example: the least is the outputs' variance, at the δ where the unit is their mean."""
     mlp, x = ec.MLP([[[2.0]], [[1.0]]], [[1.0], [0.0]], "tanh"), np.array([[-1.0], [0.0], [1.0]])
     f = mlp(x).ravel()
     best, delta = f.var(), np.arctanh(f.mean()) - 1
@@ -123,8 +123,8 @@ def test_ec_7_15_by_hand_and_wrong_claims() -> None:
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh", "sin", "gelu"])
-def test_ec_7_16_what_the_oracle_finds_is_not_below_the_floor(activation: str) -> None:
-    """EC-9.4: a search may end too high; what it calls the change at its shift is that to many digits."""
+def test_ec_7_17_what_the_oracle_finds_is_not_below_the_floor(activation: str) -> None:
+    """EC-9.5: a search may end too high; what it calls the change at its shift is that to many digits."""
     d = make([3, 4, 2], activation, n_samples=8, seed=2)
     found = ec.oracle.nonlinear(d.mlp, d.x)
     certificate = certify_nonlinear(found, d.mlp, d.x)
@@ -153,7 +153,7 @@ def test_a_minimum_at_infinity_is_excluded_or_reached() -> None:
 
 
 def test_what_changes_nothing_has_all_digits() -> None:
-    """EC-7.15: a weight that is 0, a dead unit, and one that reaches no output."""
+    """EC-7.16: a weight that is 0, a dead unit, and one that reaches no output."""
     mlp = ec.MLP([[[0.0, 1.0], [1.0, 1.0]], [[1.0, 0.0]]], [[0.3, -9.0], [0.1]], "relu")
     nothing = ec.Scores([np.zeros((2, 2)), np.zeros((1, 2))])
     found = certify_nonlinear(nothing, mlp, [[1.0, 0.5], [2.0, 1.0], [0.5, 0.2]])
@@ -171,7 +171,7 @@ def test_a_sine_behind_a_unit_without_bounds_has_no_end() -> None:
 
 @given(st.integers(0, 10**6), st.floats(0, 2), st.floats(0, 2), st.sampled_from([0.0, 1e-3, 0.3]))
 @settings(few, max_examples=100)
-def test_ec_7_16_a_boxs_floor_is_the_least_that_its_line_allows(seed: int, e_0: float, e_1: float, half: float) -> None:
+def test_ec_7_17_a_boxs_floor_is_the_least_that_its_line_allows(seed: int, e_0: float, e_1: float, half: float) -> None:
     """√(A + 2 B s + C s²) − E_0 − E_1 ∣s∣ on a box, and to infinity on either side, by trying many s."""
     rng = np.random.default_rng(seed)
     h, d = (np.array([1.0, 0.1])[:, np.newaxis, np.newaxis] * rng.standard_normal((2, 1, 5)) for _ in range(2))
@@ -217,7 +217,7 @@ def test_what_is_beyond_is_no_more_than_it_must_be(name: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_ec_7_15_differences_and_what_is_beyond_are_enclosed(name: Any) -> None:
+def test_ec_7_16_differences_and_what_is_beyond_are_enclosed(name: Any) -> None:
     """σ(z + Δz) − σ(z), and σ and σ' on the way to ±∞, against values in longdouble."""
     sigma, rng = ec.ACTIVATIONS[name], np.random.default_rng(0)
     z = np.concatenate([4 * rng.standard_normal(80), np.zeros(4)])

@@ -1,4 +1,4 @@
-"""Certified digits of what compensations make of parameters, against their definitions without rounding (EC-7.13)."""
+"""Certified digits of what compensations make of parameters, against their definitions without rounding (EC-7.14)."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ def gaps(mlp: ec.MLP, x: Any, compensation: Any, sparsity: float, metric: Any = 
 
 
 @pytest.mark.parametrize("compensation", ["independent", "joint", "row"])
-def test_ec_7_13_no_digit_is_claimed_that_is_not_there_and_few_are_kept_back(compensation: Any) -> None:
-    """EC-5.1, EC-5.3, EC-5.9, on some cases; `tests/digits.py pruned` has them all."""
+def test_ec_7_14_no_digit_is_claimed_that_is_not_there_and_few_are_kept_back(compensation: Any) -> None:
+    """EC-5.1, EC-5.4, EC-5.10, on some cases; `tests/digits.py pruned` has them all."""
     found = np.concatenate([gaps(CASES[name].mlp, CASES[name].x, compensation, 0.5) for name in SOME])
     print(
         f"{compensation}: {np.median(found):.2f} digits too few in the median, {np.quantile(found, 0.9):.2f} in 9 of 10"
@@ -81,7 +81,7 @@ def test_ec_7_13_no_digit_is_claimed_that_is_not_there_and_few_are_kept_back(com
 
 @given(networks(max_layers=3, max_width=4, max_samples=8, logits=True), st.sampled_from(METRICS), st.data())
 @few
-def test_ec_7_13_no_digit_is_claimed_that_is_not_there_on_drawn_networks(drawn: Any, metric: str, data: Any) -> None:
+def test_ec_7_14_no_digit_is_claimed_that_is_not_there_on_drawn_networks(drawn: Any, metric: str, data: Any) -> None:
     compensation = data.draw(st.sampled_from(["independent", "joint", "row"]))
     dtype = data.draw(st.sampled_from([np.float32, np.float64]))
     d = make(list(drawn.mlp.sizes), drawn.mlp.activation, drawn.mlp.output_activation, len(drawn.x), drawn.seed, dtype)
@@ -100,7 +100,7 @@ def test_ec_7_13_no_digit_is_claimed_that_is_not_there_on_drawn_networks(drawn: 
 
 
 def test_joint_shifts_of_a_callable_metric_and_of_more_biases_than_rows() -> None:
-    """EC-5.3: the shortest of many solutions; equal samples are one."""
+    """EC-5.4: the shortest of many solutions; equal samples are one."""
     d = make([3, 6, 5, 2], n_samples=3, seed=4)
     cotangents = np.random.default_rng(0).standard_normal((2, 6, 2))[:, [0, 1, 2, 0, 1, 2]]
     x = np.concatenate([d.x, d.x])
@@ -112,7 +112,7 @@ def test_joint_shifts_of_a_callable_metric_and_of_more_biases_than_rows() -> Non
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("n_outputs", [1, 2, 3])
 def test_regular_problems_keep_nearly_all_their_digits(n_outputs: int, metric: str) -> None:
-    """EC-7.13: more samples than biases; of logits the common shift is the only one that counts for nothing."""
+    """EC-7.14: more samples than biases; of logits the common shift is the only one that counts for nothing."""
     d = make([3, 4, n_outputs], "elu", n_samples=30, seed=n_outputs)
     for compensation in ("joint", "row"):
         scores = ec.elimination_compensation(d.mlp, batch(d, metric), metric)
@@ -124,7 +124,7 @@ def test_regular_problems_keep_nearly_all_their_digits(n_outputs: int, metric: s
 
 @pytest.mark.parametrize("compensation", ["independent", "joint", "row"])
 def test_what_is_wrong_is_found(compensation: Any) -> None:
-    """EC-7.13: an error of a thousandth of a bias leaves three digits of it, one of a weight three of that."""
+    """EC-7.14: an error of a thousandth of a bias leaves three digits of it, one of a weight three of that."""
     d = make([4, 5, 3], "softplus", seed=1)
     scores = ec.elimination_compensation(d.mlp, d.x)
     x = None if compensation == "independent" else d.x
@@ -144,7 +144,7 @@ def test_what_is_wrong_is_found(compensation: Any) -> None:
 
 @given(st.integers(0, 10**6), st.integers(1, 5), st.integers(1, 7), st.floats(0, 12))
 @few
-def test_ec_7_13_solutions_are_enclosed(seed: int, n: int, more: int, condition: float) -> None:
+def test_ec_7_14_solutions_are_enclosed(seed: int, n: int, more: int, condition: float) -> None:
     """Against rationals: the least squares, the shortest solution, and what other rows see of the former."""
     R, rng = Rationals(), np.random.default_rng(seed)
     A = (rng.standard_normal((n + more, n)) * 10 ** rng.uniform(-condition / 2, 0, n)).astype(np.longdouble)
@@ -165,7 +165,7 @@ def test_ec_7_13_solutions_are_enclosed(seed: int, n: int, more: int, condition:
 
 
 def test_what_may_be_singular_is_unknown() -> None:
-    """EC-7.13: columns that are equal, that are equal up to their errors, none at all, and too few rows."""
+    """EC-7.14: columns that are equal, that are equal up to their errors, none at all, and too few rows."""
     A = np.array([[1.0, 1.0], [2.0, 2.0], [3.0, 3.5]], np.longdouble)
     right, near = Ball.exact(np.ones(3, np.longdouble)), np.zeros(2, np.longdouble)
     assert np.isfinite(minimum(Ball.exact(A), right, near).x.error).all()
@@ -197,7 +197,7 @@ def gradient_by_differences(pruned: ec.Pruned, mlp: ec.MLP, x: Any, metric: Any)
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_ec_7_14_the_gradient_that_is_left(metric: str) -> None:
+def test_ec_7_15_the_gradient_that_is_left(metric: str) -> None:
     d = make([4, 5, 3], "tanh", seed=3)
     x = batch(d, metric)
     scores = ec.elimination_compensation(d.mlp, x, metric)
@@ -212,7 +212,7 @@ def test_ec_7_14_the_gradient_that_is_left(metric: str) -> None:
     assert all((small <= large + 1e-9).all() for small, large in zip(refit.cosine, found.cosine)) or cosines[1] < 1e-6
 
 
-def test_ec_7_14_by_hand() -> None:
+def test_ec_7_15_by_hand() -> None:
     """f = 2 x + 1.5 loses the weight: E[(δ − 2 x)²] over x = 1, 3 has the slope 2 (δ − 4), which is −8 at δ = 0."""
     mlp = ec.MLP([[[2.0]]], [[1.5]])
     for delta, slope, cosine in ((0.0, 8, 8 / 2 / np.sqrt(20)), (4.0, 0, 0), (5.0, 2, 1 / np.sqrt(5))):

@@ -18,7 +18,7 @@ from ecprune_np import equations
 from ecprune_np.__main__ import main
 
 ALL = equations.numbered_equations()
-PARABOLA = equations.find("EC-3.4")[0]
+PARABOLA = equations.find("EC-3.5")[0]
 
 
 def printed(*arguments: str, encoding: str = "utf-8") -> str:
@@ -89,9 +89,9 @@ def test_what_an_encoding_lacks_is_a_question_mark(label: list[str], encoding: s
 
 def test_a_terminal_without_greek_letters_is_no_error() -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
-    command = [sys.executable, "-m", "ecprune_np", "equations", "EC-3.4"]
+    command = [sys.executable, "-m", "ecprune_np", "equations", "EC-3.5"]
     run = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
-    assert "EC-3.4  importance" in run.stdout and run.stderr == ""
+    assert "EC-3.5  importance" in run.stdout and run.stderr == ""
 
 
 def test_output_may_go_to_what_is_no_terminal() -> None:
@@ -112,30 +112,30 @@ def test_wrapping_loses_nothing(equation: equations.Equation) -> None:
 
 
 def test_ranges_are_cited_whole() -> None:
-    assert equations.labels("EC-4.1 to EC-4.3, EC-5, (EC-3.3).") == ["EC-4.1", "EC-4.3", "EC-5", "EC-3.3", "EC-4.2"]
+    assert equations.labels("EC-4.1 to EC-4.3, EC-5, (EC-3.4).") == ["EC-4.1", "EC-4.3", "EC-5", "EC-3.4", "EC-4.2"]
 
 
 # equations --check
 
 
 TESTS = '''
-@pytest.mark.parametrize("k", [1], ids=["EC-3.5"])
+@pytest.mark.parametrize("k", [1], ids=["EC-3.6"])
 def test_decorated(k): ...
 
-def test_ec_3_4_by_name(): ...
+def test_ec_3_5_by_name(): ...
 
 class TestGroup:
     def test_by_docstring(self):
-        """EC-3.1 to EC-3.7."""
+        """EC-3.1 to EC-3.8."""
     def test_in_a_comment_only(self):
-        pass  # EC-3.4
+        pass  # EC-3.5
 '''
 
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """A small clone: one page, which names `forward` beside EC-3.4, and one file of tests."""
-    page = "<!-- EC-3.4 exact, importance: I | in scores.uncompensated, mlp.forward -->\n<!-- EC-3.5 exact, R: R -->\n"
+    """A small clone: one page, which names `forward` beside EC-3.5, and one file of tests."""
+    page = "<!-- EC-3.5 exact, importance: I | in scores.uncompensated, mlp.forward -->\n<!-- EC-3.6 exact, R: R -->\n"
     for name, text in ((PARABOLA.page, page), ("tests/test_it.py", TESTS)):
         file = tmp_path / name
         file.parent.mkdir()
@@ -144,10 +144,10 @@ def source(tmp_path: Path) -> Path:
 
 
 def place(**changes: tuple[str, ...]) -> tuple[equations.Equation]:
-    """EC-3.4 with an implementation that cites it and a test that does, but for the changes."""
+    """EC-3.5 with an implementation that cites it and a test that does, but for the changes."""
     good = {
         "implemented": ("ecprune_np.scores.elimination_compensation",),
-        "tested": ("tests/test_it.py::test_ec_3_4_by_name",),
+        "tested": ("tests/test_it.py::test_ec_3_5_by_name",),
     }
     return (replace(PARABOLA, **{**good, **changes}),)
 
@@ -193,13 +193,13 @@ def test_a_citation_and_a_name_on_the_page_are_enough(source: Path, holds: dict[
     ],
 )
 def test_what_does_not_hold_is_said(source: Path, wrong: dict[str, tuple[str, ...]], said: str) -> None:
-    assert equations.check(place(**wrong), source)[1] == [f"EC-3.4: {said}"]
+    assert equations.check(place(**wrong), source)[1] == [f"EC-3.5: {said}"]
 
 
 def test_a_page_names_functions_for_one_equation_only(source: Path) -> None:
     (equation,) = place(implemented=("ecprune_np.mlp.forward",), tested=("tests/test_it.py::test_decorated",))
-    (failure,) = equations.check((replace(equation, label="EC-3.5"),), source)[1]
-    assert failure.startswith("EC-3.5: neither cited by the docstring of ecprune_np.mlp.forward")
+    (failure,) = equations.check((replace(equation, label="EC-3.6"),), source)[1]
+    assert failure.startswith("EC-3.6: neither cited by the docstring of ecprune_np.mlp.forward")
 
 
 def test_where_only_the_package_is_installed_its_docstrings_are_looked_at(tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_a_check_that_fails_exits_with_1(monkeypatch: pytest.MonkeyPatch, capsys
     monkeypatch.setattr(equations, "numbered_equations", lambda: place(tested=(long,)))
     assert main(["equations", "--check"]) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert "EC-3.4: there is no" in lines[0] and max(map(len, lines)) <= 80
+    assert "EC-3.5: there is no" in lines[0] and max(map(len, lines)) <= 80
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -482,7 +482,7 @@ def test_dict_of_a_report_is_plain_json():
     data = json.loads(json.dumps(report_on(nan).to_dict(), allow_nan=False))
     assert data["verdict"] == "does not conform" and data["ok"] is False
     assert data["counts"]["passed"] + data["counts"]["failed"] == len(data["results"]) == len(CASES)
-    assert data["diagnosis"][0]["id"] == "nan-at-dead-neurons" and data["diagnosis"][0]["equation"] == "EC-3.7"
+    assert data["diagnosis"][0]["id"] == "nan-at-dead-neurons" and data["diagnosis"][0]["equation"] == "EC-3.8"
     failed = [entry for entry in data["results"] if entry["status"] == "failed"]
     assert {entry["worst"]["value"] for entry in failed} == {"nan"}
     assert data["notes"] == []

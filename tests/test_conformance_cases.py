@@ -38,7 +38,7 @@ def test_reference_agrees_with_the_loops_in_extended_precision(case):
 
 
 def test_the_fast_path_is_one_more_candidate():
-    """EC-7.6, EC-9.5: what is right for a case does not come from it."""
+    """EC-7.9, EC-9.9: what is right for a case does not come from it."""
 
     def fast(weights, biases, activation, x):
         scores = ec.elimination_compensation(ec.MLP(weights, biases, activation), x)
@@ -58,7 +58,7 @@ def made():
 
 
 def test_inputs_and_expected_values_are_made_again_as_they_are(made):
-    """EC-9.7: by exact arithmetic, from the definition; what was published never moves."""
+    """EC-9.8: by exact arithmetic, from the definition; what was published never moves."""
     assert make_vectors.moved(VECTORS, made) == []
 
 

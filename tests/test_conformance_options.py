@@ -84,7 +84,7 @@ FAST = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_fast_path_conforms_in_every_kind_and_option(kind):
-    """EC-9.7: what is right comes from exact arithmetic; it is given every case there is."""
+    """EC-9.8: what is right comes from exact arithmetic; it is given every case there is."""
     report = conformance.check(FAST[kind], kind=kind)
     assert report.verdict == "conforms" and not report.diagnosis, str(report)
     assert len(report.results) == len(all_cases(kind)) and not report.not_offered and not report.limits

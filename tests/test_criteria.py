@@ -12,7 +12,7 @@ import ecprune_np as ec
 
 @given(networks(logits=True))
 def test_each_criterion_is_its_formula(d: Drawn) -> None:
-    """EC-6.4 to EC-6.7."""
+    """EC-6.4, EC-6.6 to EC-6.8."""
     trace = ec.forward(d.mlp, d.x)
     _, gradient = ec.loss_gradient(d.mlp, d.x, d.labels, "cross_entropy")
     moments = ec.collect_moments(d.mlp, d.x)

@@ -53,13 +53,13 @@ def client() -> Iterator[Any]:
 
 
 def test_the_cluster_agrees_with_one_process(client: Any) -> None:
-    """EC-7.4: a tree of merges over partitions of different sizes, their number odd."""
+    """EC-7.5: a tree of merges over partitions of different sizes, their number odd."""
     error = difference_from_one_process(example.distributed_moments(client, D.mlp, load, PARTITIONS))
     assert error < 1e-12, error
 
 
 def test_rows_on_the_cluster_agree_with_one_process(client: Any) -> None:
-    """EC-5.13: each partition has a mean of its own, and the sums of all of them are one."""
+    """EC-5.11: each partition has a mean of its own, and the sums of all of them are one."""
     x = [load(k) for k in range(PARTITIONS)]
     scores = ec.elimination_compensation(D.mlp, x)
     pruned = example.distributed_rows(client, D.mlp, scores, 0.5, load, PARTITIONS)

@@ -123,7 +123,7 @@ def test_a_set_costs_its_quadratic_form(drawn):
 
 @given(small)
 def test_a_set_costs_at_most_the_square_of_the_sum_of_roots(drawn):
-    """EC-5.7."""
+    """EC-5.3."""
     rows = fluctuations(drawn.mlp, drawn.x)
     P = np.random.default_rng(drawn.seed).random(len(rows)) < 0.5
     root = np.linalg.norm(rows[P].sum(axis=0))
@@ -132,7 +132,7 @@ def test_a_set_costs_at_most_the_square_of_the_sum_of_roots(drawn):
 
 @given(small)
 def test_joint_shifts_solve_the_linear_system(drawn):
-    """EC-5.3: H δ = h is solvable, its solution beats the independent shifts, and by (δ* − δ)ᵀ H (δ* − δ)."""
+    """EC-5.4: H δ = h is solvable, its solution beats the independent shifts, and by (δ* − δ)ᵀ H (δ* − δ)."""
     mlp, x = drawn.mlp, drawn.x
     scores, trace = ec.elimination_compensation(mlp, x), ec.forward(mlp, x)
     J = np.concatenate(output_derivatives(mlp, x), axis=2)
@@ -152,7 +152,7 @@ def test_joint_shifts_solve_the_linear_system(drawn):
 
 @given(SEEDS)
 def test_no_shift_does_better_than_the_ceiling(seed):
-    """EC-5.4: for one linear layer the best biases are known, b + E[u], and their value is below any other's."""
+    """EC-5.5: for one linear layer the best biases are known, b + E[u], and their value is below any other's."""
     rng = np.random.default_rng(seed)
     drawn = networks.make([4, 3], "identity", seed=seed)
     mask = rng.random((3, 4)) < 0.5
@@ -170,7 +170,7 @@ def test_no_shift_does_better_than_the_ceiling(seed):
 
 @given(st.floats(0, 1), st.integers(1, 50))
 def test_the_schedule_ends_at_the_sparsity_in_ever_smaller_bites(sparsity, steps):
-    """EC-5.6: the bites are ∫ 3 s (1 − τ)² dτ."""
+    """EC-5.7: the bites are ∫ 3 s (1 − τ)² dτ."""
     bites = np.diff([0, *ec.sparsity_schedule(sparsity, steps)])
     assert_allclose(bites.sum(), sparsity, atol=1e-14)
     assert (np.diff(bites) <= 1e-15).all()
@@ -238,7 +238,7 @@ def test_optimal_brain_damage_is_the_diagonal(drawn):
 
 @given(small)
 def test_what_may_move_further_loses_less(drawn):
-    """EC-6.8: OBS ≤ row ≤ EC ≤ OBD."""
+    """EC-6.5: OBS ≤ row ≤ EC ≤ OBD."""
     G, names = gauss_newton_root(drawn.mlp, drawn.x)
     for l, i, j in weights_of(drawn.mlp):
         row = [name for name in names if name[:2] == (l, i)]
@@ -247,7 +247,7 @@ def test_what_may_move_further_loses_less(drawn):
 
 
 def test_magnitude_is_the_surgeon_of_equal_second_moments():
-    """EC-6.5: inputs ±1 in one linear layer, where E[s a²] = 1 for every weight."""
+    """EC-6.6: inputs ±1 in one linear layer, where E[s a²] = 1 for every weight."""
     drawn = networks.make([4, 3], "identity", seed=5)
     x = np.sign(drawn.x)
     obd = ec.criteria.obd(drawn.mlp, x).importance[0]
@@ -256,7 +256,7 @@ def test_magnitude_is_the_surgeon_of_equal_second_moments():
 
 @given(small)
 def test_gradient_magnitude_is_below_the_root_of_the_loss_metric(drawn):
-    """EC-6.6: |w E[g a]| ≤ √R with the loss metric."""
+    """EC-6.8: |w E[g a]| ≤ √R with the loss metric."""
     y = np.random.default_rng(drawn.seed).standard_normal((len(drawn.x), drawn.mlp.sizes[-1]))
     moments = ec.collect_moments(drawn.mlp, ec.Batch(drawn.x, y=y), "mse")
     gradient = ec.criteria.gradient_magnitude(drawn.mlp, drawn.x, y)
@@ -279,7 +279,7 @@ def test_wanda_is_the_root_of_brain_damage_for_the_neurons_own_preactivation(see
 
 @given(SEEDS, st.integers(1, 30), st.sampled_from([0.0, 1.0, 3.0, 1e3, 1e6, 1e8]))
 def test_the_error_of_the_variance_is_within_its_bound(seed, n, offset):
-    """EC-7.5: (4n + 7) u Q, against exact rational arithmetic, also where two passes replaced one."""
+    """EC-7.6: (4n + 7) u Q, against exact rational arithmetic, also where two passes replaced one."""
     rng = np.random.default_rng(seed)
     a, weight = rng.standard_normal((n, 2)) + offset, rng.random(n) ** 4
     neuron = ec.MLP([[[1, 1]]], [[0]])  # s = 1, so what counts is the sample's share alone
@@ -297,7 +297,7 @@ def test_the_error_of_the_variance_is_within_its_bound(seed, n, offset):
 
 @given(SEEDS, st.integers(1, 4), st.sampled_from([0.0, 1.0, 1e4, 1e8]), st.sampled_from([0.0, 1e-6, 1.0, 1e6]))
 def test_the_error_of_a_merge_is_within_its_bound(seed, n, offset, apart):
-    """EC-7.17, EC-7.4, EC-7.5: the parts' own errors, that of Δ, and four roundings of each term."""
+    """EC-7.7, EC-7.5, EC-7.6: the parts' own errors, that of Δ, and four roundings of each term."""
     rng = np.random.default_rng(seed)
     neuron = ec.MLP([[[1]]], [[0]])  # s = 1
     a = [offset + k * apart + rng.standard_normal((n, 1)) for k in (0, 1)]
@@ -317,7 +317,7 @@ def test_the_error_of_a_merge_is_within_its_bound(seed, n, offset, apart):
 
 @given(SEEDS, st.integers(1, 500), st.sampled_from([0.0, 1.0, 5.0, 30.0, 1e8]), st.floats(0, 1), st.booleans())
 def test_some_samples_choose_a_reference_for_all(seed, n, offset, share, in_order):
-    """EC-7.8: √((17 − p)/p) std, also where those that choose are unlike the others."""
+    """EC-7.3: √((17 − p)/p) std, also where those that choose are unlike the others."""
     rng = np.random.default_rng(seed)
     a = rng.standard_normal((n, 1)) + np.where(rng.random((n, 1)) < share, offset, 0)
     a = np.sort(a, axis=0) if in_order else a
@@ -329,7 +329,7 @@ def test_some_samples_choose_a_reference_for_all(seed, n, offset, share, in_orde
 
 @given(small, st.floats(0, 0.9))
 def test_an_error_of_the_sensitivity_is_not_enlarged(drawn, eta):
-    """EC-7.7: ŝ within (1 ± η) s leaves Î within (1 ± η) I."""
+    """EC-7.8: ŝ within (1 ± η) s leaves Î within (1 ± η) I."""
     factor = 1 + eta * np.random.default_rng(drawn.seed).uniform(-1, 1, len(drawn.x))
 
     def perturbed(outputs):
@@ -412,7 +412,7 @@ def test_the_remainders_of_equal_bites_fall_with_their_number():
 
 @given(smooth, st.data())
 def test_the_derivative_of_the_true_change_is_that_of_the_pruned_network(drawn, data):
-    """EC-9.4: dΦ_true/dδ = 2 E[Δfᵀ J̃_i], J̃_i in the pruned and shifted network."""
+    """EC-9.5: dΦ_true/dδ = 2 E[Δfᵀ J̃_i], J̃_i in the pruned and shifted network."""
     l, i, j = data.draw(st.sampled_from(weights_of(drawn.mlp)))
     shift = data.draw(st.floats(-1, 1))
 
@@ -428,14 +428,14 @@ def test_the_derivative_of_the_true_change_is_that_of_the_pruned_network(drawn, 
 
 
 def test_digits_are_the_negative_logarithm_of_the_relative_error():
-    """EC-9.5."""
+    """EC-9.9."""
     for error, expected in ((1e-3, 3), (2e-9, 9 - math.log10(2)), (0, 17), (1e-30, 17), (1, 0), (1e5, 0)):
         assert abs(digits(error) - expected) < 1e-12
 
 
 @given(SEEDS, st.integers(2, 20))
 def test_an_error_of_the_sensitivity_moves_mean_and_variance_as_derived(seed, n):
-    """EC-9.6: Δv = E[Δs (a − μ)²] and Δμ = E[Δs (a − μ)]/S up to second order."""
+    """EC-9.3: Δv = E[Δs (a − μ)²] and Δμ = E[Δs (a − μ)]/S up to second order."""
     rng = np.random.default_rng(seed)
     weight, s, a, ds = np.full(n, 1 / n), rng.uniform(0.5, 2, n), rng.standard_normal(n), rng.standard_normal(n) / 8
     mean, _ = two_pass_moments(weight, s, a)

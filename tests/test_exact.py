@@ -1,4 +1,4 @@
-"""The court of last resort: what arithmetic without rounding is held to, and all that is held to it (EC-9.7)."""
+"""The court of last resort: what arithmetic without rounding is held to, and all that is held to it (EC-9.8)."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ FIELDS = [*SCORES, "uncompensated", "sensitivity", "mean", "variance"]
 
 
 def shift_scale(truth: Any) -> list[np.ndarray]:
-    """|w| √(E[s a²]/S) (EC-7.6)."""
+    """|w| √(E[s a²]/S) (EC-7.9)."""
     pairs = [(R, np.broadcast_to(S[:, np.newaxis], R.shape)) for R, S in zip(truth.uncompensated, truth.sensitivity)]
     return [np.sqrt(np.divide(R, S, out=np.zeros_like(R), where=S > 0)) for R, S in pairs]
 
 
 def worst(scores: Any, truth: Any) -> tuple[float, float]:
-    """The largest errors of importances and shifts, on the scales of EC-7.6 as `exact` has them."""
+    """The largest errors of importances and shifts, on the scales of EC-7.9 as `exact` has them."""
     errors = []
     for name, scale in zip(SCORES, (truth.uncompensated, shift_scale(truth))):
         layers = zip(getattr(scores, name), getattr(truth, name), scale)
@@ -76,8 +76,8 @@ def same(one: Any, other: Any, names: list[str] = FIELDS) -> bool:
 # --- what it is held to itself
 
 
-def test_ec_9_7_by_hand() -> None:
-    """A dead sample, one at the kink, and two that live; the numbers are those of EC-3.3 to EC-3.5 as fractions."""
+def test_ec_9_8_by_hand() -> None:
+    """A dead sample, one at the kink, and two that live; the numbers are those of EC-3.4 to EC-3.6 as fractions."""
     mlp = ec.MLP([[[2]], [[3]]], [[-2], [1]], "relu")
     x = ec.Batch([[0], [1], [2], [3]], sample_weight=[1, 1, 1, 2], y=[[1], [0], [5], [13]])
     expected: dict[str, list[list[Fraction | int]]] = {
@@ -190,7 +190,7 @@ def test_no_argument_is_too_large_or_too_small(name: str, z: float) -> None:
 @given(problems(max_layers=3, max_width=4, max_samples=8))
 @few
 def test_the_digits_that_it_begins_with_do_not_matter(problem: tuple[Drawn, str]) -> None:
-    """EC-9.7: what is decided is decided."""
+    """EC-9.8: what is decided is decided."""
     d, metric = problem
     x = samples(d, metric)
     assert same(exact(d.mlp, x, metric, digits=10), exact(d.mlp, x, metric, digits=70))
@@ -419,7 +419,7 @@ def truth(case: Any) -> Any:
 @needs_mpmath
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_every_other_way_agrees_on_every_case(case: Any) -> None:
-    """EC-7.6: the fast path, what the case expects, loops and the complex step; EC-3.5: R."""
+    """EC-7.9: the fast path, what the case expects, loops and the complex step; EC-3.6: R."""
     ways = {
         "fast path": ec.elimination_compensation(case.mlp, case.x),
         "reference": case.reference,
@@ -438,7 +438,7 @@ def test_every_other_way_agrees_on_every_case(case: Any) -> None:
 @has_longdouble
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_no_certificate_claims_more_than_is_true_on_any_case(case: Any) -> None:
-    """EC-7.12, EC-9.5: against the truth in longdouble, which tells 3 more digits than float64 has."""
+    """EC-7.13, EC-9.9: against the truth in longdouble, which tells 3 more digits than float64 has."""
     gap = check_certificate(case.mlp, ec.Batch(case.x), "output")
     print(f"{case}: {np.median(gap):.2f} digits too few in the median, {gap.max():.2f} at most")
     assert np.median(gap) < 1, gap
@@ -455,7 +455,7 @@ def test_no_certificate_claims_more_than_is_true_on_any_case(case: Any) -> None:
 def test_no_certificate_claims_more_than_is_true_on_drawn_networks(
     problem: tuple[Drawn, Any], own: bool, dtype: Any
 ) -> None:
-    """EC-7.10, EC-7.12, EC-9.5: of every metric, a callable and one logit too, with weights, in every dtype."""
+    """EC-7.11, EC-7.13, EC-9.9: of every metric, a callable and one logit too, with weights, in every dtype."""
     d, metric = problem
     d = make(list(d.mlp.sizes), d.mlp.activation, d.mlp.output_activation, len(d.x), d.seed, dtype)
     x = samples(d, metric)
@@ -485,7 +485,7 @@ def check_certificate(mlp: ec.MLP, x: ec.Batch, metric: Any) -> np.ndarray:
 @given(problems(max_layers=3, max_width=5, max_samples=12))
 @few
 def test_every_other_way_agrees_on_drawn_networks(problem: tuple[Drawn, str]) -> None:
-    """EC-4.1 to EC-4.4, EC-2.7: every metric, one logit too, with weights."""
+    """EC-4.1 to EC-4.3, EC-4.7, EC-2.7: every metric, one logit too, with weights."""
     d, metric = problem
     x = samples(d, metric)
     right = exact(d.mlp, x, metric)
@@ -503,7 +503,7 @@ def test_every_other_way_agrees_on_drawn_networks(problem: tuple[Drawn, str]) ->
 @needs_mpmath
 @pytest.mark.parametrize("metric", ["softmax", "fisher"])
 def test_loops_do_not_see_what_all_logits_have_in_common(metric: str) -> None:
-    """EC-3.9: the entries of J are 2^20 but for parts of about 1, which alone count."""
+    """EC-3.2: the entries of J are 2^20 but for parts of about 1, which alone count."""
     d = make([2, 3, 3], seed=3)
     first, last = d.mlp.weights
     mlp = d.mlp.replace([first, np.round(2**20 + 16 * last) / 2**10], [d.mlp.biases[0], d.mlp.biases[1] * 0])
@@ -516,7 +516,7 @@ def test_loops_do_not_see_what_all_logits_have_in_common(metric: str) -> None:
 @given(problems(max_layers=3, max_width=4, max_samples=8))
 @few
 def test_criteria_agree_on_drawn_networks(problem: tuple[Drawn, str]) -> None:
-    """EC-6.1, EC-6.3, EC-6.7: on the scale R of what nothing compensates; EC-6.8: rounded once, they are in order."""
+    """EC-6.1, EC-6.3, EC-6.7: on the scale R of what nothing compensates; EC-6.5: rounded once, they are in order."""
     d, metric = problem
     x = samples(d, metric)
     scores = exact(d.mlp, x, metric)
@@ -535,7 +535,7 @@ def test_criteria_agree_on_drawn_networks(problem: tuple[Drawn, str]) -> None:
 @given(problems(max_layers=3, max_width=4, max_samples=8))
 @few
 def test_gradients_agree_on_drawn_networks(problem: tuple[Drawn, str]) -> None:
-    """EC-2.4 to EC-2.7, EC-6.6: on the scale of what is summed."""
+    """EC-2.4 to EC-2.7, EC-6.8: on the scale of what is summed."""
     d, metric = problem
     loss = "cross_entropy" if metric == "cross_entropy" else "mse"
     x = replace(samples(d, loss), sample_weight=None)

@@ -23,7 +23,7 @@ def same(a: ec.MLP, b: ec.MLP) -> bool:
 @settings(max_examples=25)
 @given(networks(max_layers=3, logits=True), st.floats(0, 1), st.sampled_from(["global", "layer"]))
 def test_masks_are_kept_and_the_count_is_that_asked_for(d: Drawn, sparsity: float, scope: Any) -> None:
-    """EC-5.6."""
+    """EC-5.7."""
     seen: list[ec.Pruned] = []
     pruned = ec.prune_and_train(
         d.mlp,

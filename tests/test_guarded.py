@@ -1,4 +1,4 @@
-"""The guarded shifts: never worse than none, and never worse than the paper's (EC-5.10)."""
+"""The guarded shifts: never worse than none, and never worse than the paper's (EC-5.12)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ drawn_networks = networks.networks(max_layers=4, max_width=5, max_samples=20)
 
 @given(drawn_networks, st.floats(0, 1), st.sampled_from(networks.METRICS), st.booleans())
 def test_the_true_change_is_never_above_that_of_no_shift_nor_of_the_papers(drawn, sparsity, metric, weighted):
-    """EC-5.10, by forward passes alone."""
+    """EC-5.12, by forward passes alone."""
     if drawn.mlp.output_activation == "sigmoid" and metric not in ("output", "mse"):
         metric = "output"
     x = networks.batch(drawn, metric, weighted)

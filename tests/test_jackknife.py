@@ -30,7 +30,7 @@ def both(scores: Any) -> np.ndarray:
 
 
 def scale(mlp: ec.MLP, x: Any, metric: Any = "output") -> np.ndarray:
-    """What roundings are relative to (EC-7.6), as `both`."""
+    """What roundings are relative to (EC-7.9), as `both`."""
     m = ec.collect_moments(mlp, x, metric)
     size = [
         np.sqrt(np.divide(q, s[:, None], out=np.zeros_like(q), where=s[:, None] > 0))
@@ -46,7 +46,7 @@ def distance(a: ec.StandardErrors, b: ec.StandardErrors, size: np.ndarray) -> fl
 
 
 def by_definition(d: Drawn, metric: str, groups: int, weight: np.ndarray) -> np.ndarray:
-    """EC-7.9 in words: the loops' scores without each group, from scratch, and the formula as it reads."""
+    """EC-7.10 in words: the loops' scores without each group, from scratch, and the formula as it reads."""
     counted = np.flatnonzero(weight)
     y = d.targets(metric)
     left_out = []
@@ -61,7 +61,7 @@ def by_definition(d: Drawn, metric: str, groups: int, weight: np.ndarray) -> np.
 
 @settings(max_examples=60)
 @given(networks(logits=True, max_layers=3, max_width=4), st.sampled_from(METRICS), st.integers(2, 5), st.booleans())
-def test_ec_7_9_is_a_loop_over_all_samples_but_the_groups(d: Drawn, metric: str, groups: int, zeros: bool) -> None:
+def test_ec_7_10_is_a_loop_over_all_samples_but_the_groups(d: Drawn, metric: str, groups: int, zeros: bool) -> None:
     weight = d.sample_weight * (np.arange(len(d.x)) % 3 > 0) if zeros else d.sample_weight
     x = ec.Batch(d.x, weight, d.targets(metric))
     if np.count_nonzero(weight) < groups:
@@ -78,7 +78,7 @@ def test_ec_7_9_is_a_loop_over_all_samples_but_the_groups(d: Drawn, metric: str,
 
 
 def test_the_standard_error_of_a_mean_is_the_textbooks() -> None:
-    """EC-7.9: with s = 1 and a group a sample, that of δ* = w E[a] is |w| d/√N exactly."""
+    """EC-7.10: with s = 1 and a group a sample, that of δ* = w E[a] is |w| d/√N exactly."""
     x = np.random.default_rng(0).standard_normal((40, 3)) + 5
     errors = ec.standard_errors(ec.MLP([[[2.0, -1.0, 0.5]]], [[0.0]]), x, groups=40)
     np.testing.assert_allclose(errors.bias_shift[0][0], [2, 1, 0.5] * x.std(axis=0, ddof=1) / 40**0.5, rtol=1e-12)
@@ -163,7 +163,7 @@ def test_an_overflow_is_raised_wherever_it_is() -> None:
 
 
 def test_longdouble_keeps_its_digits() -> None:
-    """EC-7.9: the formula does, and the scores up to the sums of weights, which are doubles."""
+    """EC-7.10: the formula does, and the scores up to the sums of weights, which are doubles."""
     d = make([3, 4, 2], n_samples=50, dtype=np.longdouble)
     errors, size = ec.standard_errors(d.mlp, d.x, groups=5), scale(d.mlp, d.x)
     for group, without in enumerate(errors.without):
@@ -182,7 +182,7 @@ COVERED = [("tanh", "output"), ("relu", "output"), ("tanh", "fisher"), ("softplu
 def test_two_of_them_hold_the_value_of_a_very_large_sample_as_often_as_students_distribution_says(
     groups: int, n_draws: int
 ) -> None:
-    """EC-7.9: 92.3 % with ten groups, 81.6 % with three; the margin is that of one weight of each draw alone."""
+    """EC-7.10: 92.3 % with ten groups, 81.6 % with three; the margin is that of one weight of each draw alone."""
     rng = np.random.default_rng(groups)
     held: list[list[float]] = []
     for number, (activation, metric) in enumerate(COVERED):
@@ -200,7 +200,7 @@ def test_two_of_them_hold_the_value_of_a_very_large_sample_as_often_as_students_
 
 
 def test_an_importance_rests_on_as_many_samples_as_make_it_up() -> None:
-    """EC-7.9: where k of many samples do, (I/error)² is about k; of fewer than ten it says so."""
+    """EC-7.10: where k of many samples do, (I/error)² is about k; of fewer than ten it says so."""
     rng = np.random.default_rng(0)
     mlp = ec.MLP([[[1.0, 1.0]]], [[0.0]])
     rests, on_few = [], []
@@ -214,7 +214,7 @@ def test_an_importance_rests_on_as_many_samples_as_make_it_up() -> None:
 
 
 def test_where_importances_rest_on_few_samples_fewer_are_held() -> None:
-    """EC-7.9: a relu network of inputs with heavy tails: about seven of ten, beside seven of eight of the others."""
+    """EC-7.10: a relu network of inputs with heavy tails: about seven of ten, beside seven of eight of the others."""
     rng = np.random.default_rng(0)
     mlp = make([8, 10, 8, 3], "relu", seed=1).mlp
     truth = flat(ec.elimination_compensation(mlp, rng.standard_t(5, (200_000, 8)), "fisher").importance)
@@ -250,7 +250,7 @@ def wide(number: int) -> ec.MLP:
 
 @pytest.mark.parametrize("scope", ["global", "layer"])
 def test_the_change_of_a_removed_set_is_as_it_reads(scope: Any) -> None:
-    """EC-5.11: of the importances as they are, each set made by hand."""
+    """EC-5.13: of the importances as they are, each set made by hand."""
     errors = ec.standard_errors(wide(1), np.random.default_rng(0).standard_normal((100, 40)), groups=4)
     layers = range(3) if scope == "layer" else [slice(None)]
 
@@ -268,7 +268,7 @@ def test_the_change_of_a_removed_set_is_as_it_reads(scope: Any) -> None:
 
 @pytest.mark.parametrize("scope", ["global", "layer"])
 def test_of_a_pruned_network_the_change_is_of_what_goes_now(scope: Any) -> None:
-    """EC-5.11: what is gone is sure, and would dilute the rest."""
+    """EC-5.13: what is gone is sure, and would dilute the rest."""
     x = np.random.default_rng(0).standard_normal((100, 40))
     half = ec.prune_iteratively(wide(1), x, 0.5, steps=3, scope=scope)
     errors = ec.standard_errors(half.mlp, x, groups=4)
@@ -292,7 +292,7 @@ def test_of_a_pruned_network_the_change_is_of_what_goes_now(scope: Any) -> None:
 
 @pytest.mark.parametrize("groups", [5, 10])
 def test_other_samples_change_a_removed_set_as_much_as_the_overlapping_ones_say(groups: int) -> None:
-    """EC-5.11: √(2(G−1)) times what leaving a group out changes, against really independent draws."""
+    """EC-5.13: √(2(G−1)) times what leaving a group out changes, against really independent draws."""
     ratios = []
     for number in range(6):
         rng, mlp = np.random.default_rng([groups, number]), wide(number)
@@ -306,7 +306,7 @@ def test_other_samples_change_a_removed_set_as_much_as_the_overlapping_ones_say(
 
 
 def test_so_many_samples_bring_the_change_to_one_percent() -> None:
-    """EC-5.11: it falls as 1/√N, from 200 samples to some thousand."""
+    """EC-5.13: it falls as 1/√N, from 200 samples to some thousand."""
     found = []
     for number in range(4):
         rng, mlp = np.random.default_rng(number), wide(number)
@@ -321,7 +321,7 @@ def test_so_many_samples_bring_the_change_to_one_percent() -> None:
 
 
 def test_a_cut_among_importances_that_rest_on_few_samples_is_said() -> None:
-    """There the change is told too small, down to 0.6 of it, elsewhere it is right: on the digits (EC-5.11)."""
+    """There the change is told too small, down to 0.6 of it, elsewhere it is right: on the digits (EC-5.13)."""
     data = load_digits()
     mlp = ec.MLP.initialize([196, 32, 10], "relu", seed=0)
     mlp = ec.train(mlp, data.x_train, data.y_train, "cross_entropy", learning_rate=5e-3, epochs=5)

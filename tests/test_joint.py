@@ -1,4 +1,4 @@
-"""Joint shifts against brute-force least squares, and every compensation of `prune` (EC-5.1, EC-5.3, EC-5.4)."""
+"""Joint shifts against brute-force least squares, and every compensation of `prune` (EC-5.1, EC-5.4, EC-5.5)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def output_from(mlp, layer, z):
 
 
 def brute_force(drawn, masks, metric, sample_weight):
-    """The rows √weight c_rᵀ J and the change that all removals make, J by complex step (EC-9.3)."""
+    """The rows √weight c_rᵀ J and the change that all removals make, J by complex step (EC-9.4)."""
     mlp, trace = drawn.mlp, ec.forward(drawn.mlp, drawn.x)
     y = drawn.targets(metric)
     c = cotangents(metric, trace.outputs, np.eye(mlp.sizes[-1])[y] if metric == "cross_entropy" else y)

@@ -24,7 +24,7 @@ def distance(a: ec.Moments, b: ec.Moments, mlp: ec.MLP) -> float:
 
 @given(networks(), st.integers(1, 25))
 def test_batch_size_does_not_matter(d: Drawn, batch_size: int) -> None:
-    """EC-7.4: Chan's merge of batches is the whole."""
+    """EC-7.5: Chan's merge of batches is the whole."""
     whole = ec.collect_moments(d.mlp, batch(d))
     batched = ec.collect_moments(d.mlp, batch(d), batch_size=batch_size)
     assert distance(batched, whole, d.mlp) < 1e-12
@@ -33,7 +33,7 @@ def test_batch_size_does_not_matter(d: Drawn, batch_size: int) -> None:
 
 @given(networks(logits=True), st.sampled_from(METRICS), st.integers(1, 10))
 def test_blocks_do_not_matter(d: Drawn, metric: str, size: int) -> None:
-    """EC-7.3: the sums of the parts are the sums of the whole."""
+    """EC-7.4: the sums of the parts are the sums of the whole."""
     whole = ec.collect_moments(d.mlp, batch(d, metric), metric)
     with pytest.MonkeyPatch.context() as patch:
         samples_per_block(patch, size)
@@ -50,7 +50,7 @@ def block_size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
 
 @given(networks(max_samples=30), st.randoms(use_true_random=False))
 def test_merge_is_the_union_in_any_order(d: Drawn, random: object) -> None:
-    """EC-7.4."""
+    """EC-7.5."""
     n = len(d.x)
     parts = [
         ec.collect_moments(d.mlp, ec.Batch(d.x[k::3], d.sample_weight[k::3])) for k in range(3) if len(d.x[k::3]) > 0
@@ -88,7 +88,7 @@ def definition(d: Drawn, metric: str, weighted: bool) -> ec.Moments:
 
 @given(networks(logits=True), st.sampled_from(METRICS), st.booleans(), st.sampled_from([None, 1, 7]))
 def test_moments_are_their_definitions(d: Drawn, metric: str, weighted: bool, batch_size: int | None) -> None:
-    """EC-3.3, EC-3.4, EC-3.9: the code that is read, and the code that is run."""
+    """EC-3.4, EC-3.5, EC-3.2: the code that is read, and the code that is run."""
     expected = definition(d, metric, weighted)
     moments = ec.collect_moments(d.mlp, batch(d, metric, weighted), metric, batch_size=batch_size)
     error = distance(moments, expected, d.mlp)
@@ -110,7 +110,7 @@ def test_the_definition_has_every_dtype(metric: str, dtype: type, tolerance: flo
 
 
 def test_a_dead_neuron_has_the_mean_nothing_by_definition() -> None:
-    """EC-3.7."""
+    """EC-3.8."""
     d = make([3, 4, 2], "relu")
     biases = [d.mlp.biases[0] - [0, 100, 0, 0], d.mlp.biases[1]]
     dead = Drawn(d.mlp.replace(d.mlp.weights, biases), d.x, d.sample_weight, d.labels, d.seed)
@@ -121,7 +121,7 @@ def test_a_dead_neuron_has_the_mean_nothing_by_definition() -> None:
 
 @given(networks())
 def test_sensitivities_and_second_moments_are_means_over_the_samples(d: Drawn) -> None:
-    """EC-3.6, EC-3.9: S = E[s] and E[s a²] = v + S μ²."""
+    """EC-3.7, EC-3.2: S = E[s] and E[s a²] = v + S μ²."""
     moments = ec.collect_moments(d.mlp, d.x)
     trace = ec.forward(d.mlp, d.x)
     unit = np.repeat(np.eye(d.mlp.sizes[-1])[:, np.newaxis], len(d.x), axis=1)
@@ -178,7 +178,7 @@ def test_a_constant_column_has_no_variance_at_all(value: float, block_size: int)
 
 
 def test_samples_that_a_neuron_does_not_see_leave_nothing_behind(block_size: int) -> None:
-    """EC-7.3: a column that is constant wherever the neuron is alive has I = 0, whatever it is elsewhere."""
+    """EC-7.4: a column that is constant wherever the neuron is alive has I = 0, whatever it is elsewhere."""
     x = np.array([[-2.0, 999.9], [1.1, 0.1], [1.7, 0.1], [-1.0, 1e3], [1.3, 0.1], [-1.0, 1000.3]])
     mlp = ec.MLP([[[1.0, -0.3]], [[2.0]]], [[0.0], [0.0]], "relu")
     for batch_size in (1, 2, 3, 6):
@@ -188,7 +188,7 @@ def test_samples_that_a_neuron_does_not_see_leave_nothing_behind(block_size: int
 
 
 def test_an_outlier_does_not_cost_the_digits_of_the_rest(block_size: int) -> None:
-    """EC-7.3: entries whose variance cancels in one pass are done in two."""
+    """EC-7.4: entries whose variance cancels in one pass are done in two."""
     rng = np.random.default_rng(2)
     x = np.concatenate([1 + 1e-6 * rng.standard_normal((50, 1)), [[-1e4]]])
     mlp = ec.MLP([[[1.0]], [[1.0]]], [[0.0], [0.0]], "relu")
@@ -198,7 +198,7 @@ def test_an_outlier_does_not_cost_the_digits_of_the_rest(block_size: int) -> Non
 
 
 def test_a_neuron_of_a_hidden_layer_gets_its_two_passes(block_size: int) -> None:
-    """EC-7.3: its inputs are those of its layer, and of the samples that it sees alone."""
+    """EC-7.4: its inputs are those of its layer, and of the samples that it sees alone."""
     rng = np.random.default_rng(3)
     x = np.concatenate([1 + 1e-6 * rng.standard_normal((30, 1)), [[1e4]], 1 + 1e-6 * rng.standard_normal((30, 1))])
     mlp = ec.MLP([[[1.0]], [[-1.0]], [[1.0]]], [[0.0], [10.0], [0.0]], "relu")  # the second neuron is silent at 1e4
@@ -210,7 +210,7 @@ def test_a_neuron_of_a_hidden_layer_gets_its_two_passes(block_size: int) -> None
 
 @pytest.mark.parametrize("where", [slice(None, None, 16), slice(1, None, 16), slice(600, None)])
 def test_no_choice_of_the_reference_costs_more_than_it_may(where: slice) -> None:
-    """EC-7.2, EC-7.8: also where the samples that choose it are not like the others, at 1e8 standard deviations."""
+    """EC-7.2, EC-7.3: also where the samples that choose it are not like the others, at 1e8 standard deviations."""
     rng = np.random.default_rng(4)
     x = rng.standard_normal((1000, 1))
     x[where] += 1e8
@@ -228,7 +228,7 @@ def test_zero_weights_in_a_whole_batch_count_nothing() -> None:
 
 
 def test_dead_before_alive_after() -> None:
-    """EC-3.7: moments of a neuron that is dead in one part are those of the other part."""
+    """EC-3.8: moments of a neuron that is dead in one part are those of the other part."""
     mlp = ec.MLP([[[1.0, 2.0]], [[1.0]]], [[0.0], [0.0]], "relu")
     dead, alive = np.array([[-1.0, 1e6], [-2.0, 1e6]]) * [1, -1], np.array([[1.0, 2.0], [3.0, 5.0]])
     for first, second in ((dead, alive), (alive, dead)):

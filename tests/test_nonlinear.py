@@ -1,4 +1,4 @@
-"""The nonlinear minimum: below every other δ, stationary, equal to EC where EC is exact (EC-8.3, EC-9.4)."""
+"""The nonlinear minimum: below every other δ, stationary, equal to EC where EC is exact (EC-8.3, EC-9.5)."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def test_a_search_that_is_cut_short_says_so():
 
 
 def test_a_minimum_at_infinity_is_marked():
-    """EC-9.4: the dense neuron is saturated, so that without its weight only δ → ∞ restores the output."""
+    """EC-9.5: the dense neuron is saturated, so that without its weight only δ → ∞ restores the output."""
     mlp = ec.MLP([[[100.0]], [[1.0]]], [[0.0], [0.0]], "tanh")
     found = nonlinear(mlp, [[1.0], [2.0]])
     assert found.at_infinity[0].all() and not found.at_infinity[1].any()
@@ -177,7 +177,7 @@ def test_a_minimum_at_infinity_is_marked():
 
 @pytest.mark.parametrize("activation", ["elu", "gelu", "sigmoid", "silu", "softplus", "tanh"])
 def test_a_constant_tail_is_reached_from_afar(activation):
-    """EC-9.4: dense, the neuron is dead in all samples; in two, a weight is all that keeps it so."""
+    """EC-9.5: dense, the neuron is dead in all samples; in two, a weight is all that keeps it so."""
     mlp = ec.MLP([[[1.0, 1.0]], [[1.0]]], [[0.0], [3.0]], activation)
     found = nonlinear(mlp, [[-60.0, 0.0], [-80.0, 20.0], [-90.0, 25.0]])
     assert found.uncompensated[0][0, 0] > 0.1
@@ -262,7 +262,7 @@ def test_an_overflow_is_an_error_not_a_number():
 
 
 def test_the_sparse_relu_has_its_minimum_far_from_both_starts():
-    """EC-9.4, EC-9.9: at δ = 0 the neuron is dead and Φ_true flat at 1; at δ* = 3 it is 3; at 3/2 it is 3/4."""
+    """EC-9.5, EC-9.7: at δ = 0 the neuron is dead and Φ_true flat at 1; at δ* = 3 it is 3; at 3/2 it is 3/4."""
     mlp = ec.MLP([[[1]]], [[-1]], output_activation="relu")
     found = ec.oracle.nonlinear(mlp, [[0], [0], [0], [3]])
     assert found.first_order[0][0, 0] == 3 and found.uncompensated[0][0, 0] == 1
@@ -295,7 +295,7 @@ def check_scan(drawn, metric="output", sample_weight=None, n_points=2000):
 @pytest.mark.parametrize("activation", networks.ACTIVATIONS)
 @pytest.mark.parametrize("output_activation", ["identity", "same"])
 def test_no_point_of_a_scan_is_lower(activation, output_activation):
-    """EC-9.4, EC-9.8, EC-9.9: 2,000 values over the bracket, and as fine again near 0."""
+    """EC-9.5, EC-9.6, EC-9.7: 2,000 values over the bracket, and as fine again near 0."""
     drawn = networks.make([3, 4, 3, 2], activation, activation if output_activation == "same" else "identity", 9, 5)
     found = check_scan(drawn, sample_weight=drawn.sample_weight)
     if activation != "sin":
@@ -305,7 +305,7 @@ def test_no_point_of_a_scan_is_lower(activation, output_activation):
 @given(networks.networks(max_width=4, max_samples=10), st.sampled_from([0.5, 1, 3]))
 @few
 def test_no_point_of_a_scan_is_lower_in_drawn_networks(drawn, scale):
-    """EC-9.4: any activations in any order, small weights and large."""
+    """EC-9.5: any activations in any order, small weights and large."""
     mlp = drawn.mlp.replace([scale * w for w in drawn.mlp.weights], drawn.mlp.biases)
     found = check_scan(replace(drawn, mlp=mlp), sample_weight=drawn.sample_weight, n_points=500)
     for l in range(mlp.n_layers):
@@ -316,14 +316,14 @@ def test_no_point_of_a_scan_is_lower_in_drawn_networks(drawn, scale):
 
 @pytest.mark.parametrize("metric", [*networks.METRICS[1:], lambda f: np.stack([f, np.cos(f)])])
 def test_no_point_of_a_scan_is_lower_in_any_metric(metric):
-    """EC-9.4."""
+    """EC-9.5."""
     for activation in ("tanh", "gelu", "relu"):
         check_scan(networks.make([3, 4, 3], activation, n_samples=9, seed=6), metric, n_points=500)
 
 
 @pytest.mark.parametrize("activation", ["relu", "leaky_relu", "gelu", "silu"])
 def test_a_local_minimum_is_left_for_a_lower_one(activation):
-    """EC-9.4: downhill from the better of δ = 0 and δ* ends above the minimum, for several weights by a half."""
+    """EC-9.5: downhill from the better of δ = 0 and δ* ends above the minimum, for several weights by a half."""
     drawn = networks.make([3, 4, 3, 2], activation, n_samples=12, seed=4)
     found, first_order = nonlinear(drawn.mlp, drawn.x), ec.elimination_compensation(drawn.mlp, drawn.x)
     ratios = []
@@ -341,7 +341,7 @@ def test_a_local_minimum_is_left_for_a_lower_one(activation):
 
 
 def test_a_sine_is_searched_over_one_period():
-    """EC-9.4: f = sin z is the same at δ and at δ + 2π; of the δ in between, π − 2 z + w a is nearer to 0 than w a."""
+    """EC-9.5: f = sin z is the same at δ and at δ + 2π; of the δ in between, π − 2 z + w a is nearer to 0 than w a."""
     mlp = ec.MLP([[[1.0]]], [[1.0]], output_activation="sin")
     found = nonlinear(mlp, [[1.0]])
     assert found.importance[0][0, 0] < 1e-30 and found.certified[0][0, 0]
@@ -358,7 +358,7 @@ def test_a_sine_is_searched_over_one_period():
 
 
 def test_a_sine_behind_a_neuron_without_bounds_is_not_certified():
-    """EC-9.4: what is searched is said in `bracket`; behind a bounded one all is."""
+    """EC-9.5: what is searched is said in `bracket`; behind a bounded one all is."""
     for activation, certified in (("softplus", False), ("relu", False), ("tanh", True), ("sigmoid", True)):
         drawn = networks.make([2, 3, 3, 2], [activation, "sin"], n_samples=7, seed=1)
         found = nonlinear(drawn.mlp, drawn.x)
@@ -367,7 +367,7 @@ def test_a_sine_behind_a_neuron_without_bounds_is_not_certified():
 
 
 def test_of_minima_that_tie_the_nearer_is_taken():
-    """EC-9.4: a neuron that is dead from some δ on, exactly; and one that is even in δ."""
+    """EC-9.5: a neuron that is dead from some δ on, exactly; and one that is even in δ."""
     dead = ec.MLP([[[1.0, 1.0]]], [[0.0]], output_activation="relu")  # z = −1 of −3 and 2
     found = nonlinear(dead, [[-3.0, 2.0], [-4.0, 2.0]])
     assert found.importance[0][0, 0] == 0 and found.bias_shift[0][0, 0] == -2
@@ -383,7 +383,7 @@ def test_of_minima_that_tie_the_nearer_is_taken():
 @given(networks.networks(max_layers=3, max_width=4, max_samples=12), st.sampled_from([1, 2, 5]))
 @few
 def test_what_is_not_settled_is_in_the_gap(drawn, max_intervals):
-    """EC-9.8: with too few intervals, the true minimum lies no more than `gap` lower."""
+    """EC-9.6: with too few intervals, the true minimum lies no more than `gap` lower."""
     cut = nonlinear(drawn.mlp, drawn.x, max_intervals=max_intervals)
     whole = nonlinear(drawn.mlp, drawn.x)
     for l in range(drawn.mlp.n_layers):

@@ -1,4 +1,4 @@
-"""What the search for the nonlinear minimum rests on: bounds, brackets, intervals (EC-9.4, EC-9.8)."""
+"""What the search for the nonlinear minimum rests on: bounds, brackets, intervals (EC-9.5, EC-9.6)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def removal_of(drawn, l, metric="output", memory=2**20):
 @pytest.mark.parametrize("name", networks.ACTIVATIONS)
 @pytest.mark.parametrize("reach", [0.0, 0.1, 1.0, 6.0])
 def test_an_activation_is_no_farther_from_its_tangent_than_its_bounds_say(name, reach):
-    """EC-9.8: ∣σ(z + τ) − σ(z) − σ'(z) τ∣ ≤ γ∣τ∣ + κ τ²/2 for ∣τ∣ ≤ reach, and ∣σ'∣ is no more than the steepest."""
+    """EC-9.6: ∣σ(z + τ) − σ(z) − σ'(z) τ∣ ≤ γ∣τ∣ + κ τ²/2 for ∣τ∣ ≤ reach, and ∣σ'∣ is no more than the steepest."""
     sigma, z = ec.ACTIVATIONS[name], np.linspace(-12, 12, 401)
     bend, jump = curvature(name, z, np.array([reach])), kink(name, z, np.array([reach]))
     assert (np.abs(sigma.derivative(DENSE)) <= STEEPEST.get(name, 1)).all()
@@ -46,7 +46,7 @@ def test_an_activation_is_no_farther_from_its_tangent_than_its_bounds_say(name, 
 
 @pytest.mark.parametrize("name", sorted(_CURVATURES))
 def test_bounds_of_curvatures_fall_from_one_that_holds_anywhere(name):
-    """EC-9.8: what holds at a distance from 0 holds beyond it; and no bound is twice what is needed anywhere near 0."""
+    """EC-9.6: what holds at a distance from 0 holds beyond it; and no bound is twice what is needed anywhere near 0."""
     largest, decay = _CURVATURES[name]
     d = np.linspace(-3, 30, 3301)
     bounds = np.minimum(decay(d.copy()), largest)
@@ -59,7 +59,7 @@ def test_bounds_of_curvatures_fall_from_one_that_holds_anywhere(name):
 
 @pytest.mark.parametrize("name", sorted(ASYMPTOTES))
 def test_far_from_0_an_activation_is_its_asymptote(name):
-    """EC-9.4: from 45 on to rounding; a piecewise linear one from 0 on."""
+    """EC-9.5: from 45 on to rounding; a piecewise linear one from 0 on."""
     far = np.array([1e-3, 1.0, 45, 60]) if name in STRAIGHT else np.array([45.0, 50, 60])
     for sign, slope in zip((-1, 1), ASYMPTOTES[name]):
         values = ec.ACTIVATIONS[name].value(sign * far)
@@ -73,7 +73,7 @@ def test_far_from_0_an_activation_is_its_asymptote(name):
 )
 @few
 def test_the_outputs_are_as_near_to_linear_as_bounded(drawn, metric, log_reach, seed):
-    """EC-9.8: ‖h(t + τ) − h(t) − h'(t) τ‖ ≤ λ∣τ∣ + κ τ²/2, and where λ = 0, ‖h'(t + τ) − h'(t)‖ ≤ κ∣τ∣."""
+    """EC-9.6: ‖h(t + τ) − h(t) − h'(t) τ‖ ≤ λ∣τ∣ + κ τ²/2, and where λ = 0, ‖h'(t + τ) − h'(t)‖ ≤ κ∣τ∣."""
     if drawn.mlp.output_activation == "sigmoid" and metric == "softmax":
         metric = "output"
     rng = np.random.default_rng(seed)
@@ -100,7 +100,7 @@ def test_the_outputs_are_as_near_to_linear_as_bounded(drawn, metric, log_reach, 
 
 
 def test_the_bounds_are_no_more_than_a_few_times_too_large():
-    """EC-9.8: else the search would be slow."""
+    """EC-9.6: else the search would be slow."""
     for name, most in (("tanh", 3), ("sigmoid", 3), ("softplus", 3), ("sin", 8)):
         drawn = networks.make([4, 6, 5, 3], name, n_samples=12, seed=3)
         removal = removal_of(drawn, 0)
@@ -116,7 +116,7 @@ def test_the_bounds_are_no_more_than_a_few_times_too_large():
 @given(networks.networks(max_samples=8, max_width=4), st.floats(-2, 1), st.sampled_from([1, 2**12, 2**20]))
 @few
 def test_parabolas_of_all_weights_are_within_their_error(drawn, log_half, memory):
-    """EC-9.8: ∣√Φ_true(δ + s) − √(A + 2 B s + C s²)∣ ≤ error, with one expansion for all weights of a neuron."""
+    """EC-9.6: ∣√Φ_true(δ + s) − √(A + 2 B s + C s²)∣ ≤ error, with one expansion for all weights of a neuron."""
     half = 10**log_half
     for l in range(drawn.mlp.n_layers):
         removal = removal_of(drawn, l, memory=memory)
@@ -135,7 +135,7 @@ def test_parabolas_of_all_weights_are_within_their_error(drawn, log_half, memory
 @given(networks.networks(max_samples=8), st.floats(-2, 1), st.floats(-3, 3), st.floats(0, 1.5))
 @few
 def test_a_settled_interval_has_no_lower_value(drawn, log_half, centre, share):
-    """EC-9.8: the test by a parabola, and the bound where it fails, hold at every δ of the interval."""
+    """EC-9.6: the test by a parabola, and the bound where it fails, hold at every δ of the interval."""
     half = 10**log_half
     for l in range(drawn.mlp.n_layers):
         removal = removal_of(drawn, l)
@@ -151,7 +151,7 @@ def test_a_settled_interval_has_no_lower_value(drawn, log_half, centre, share):
 
 
 def test_intervals_that_are_halved_cover_what_they_were():
-    """EC-9.8: two halves; of a home its inner half, around the same centre, and a quarter on either side."""
+    """EC-9.6: two halves; of a home its inner half, around the same centre, and a quarter on either side."""
     whole = Intervals(np.array([0, 1]), np.array([1.0, 5.0]), np.array([0.5, 2.0]), np.array([False, True]))
     parts = whole.halved()
     for k, low, high in ((0, 0.5, 1.5), (1, 3.0, 7.0)):
@@ -174,7 +174,7 @@ def test_a_line_that_is_no_number_settles_nothing():
 @given(networks.networks(max_samples=8))
 @few
 def test_beyond_the_bracket_the_outputs_are_linear(drawn):
-    """EC-9.4: to rounding, on both sides, unless a sine goes on for ever; a sine's own bracket is a period."""
+    """EC-9.5: to rounding, on both sides, unless a sine goes on for ever; a sine's own bracket is a period."""
     for l in range(drawn.mlp.n_layers):
         removal = removal_of(drawn, l)
         where, everyone = bracket(removal), np.arange(len(removal.weights))
@@ -195,7 +195,7 @@ def test_beyond_the_bracket_the_outputs_are_linear(drawn):
 
 
 def test_neurons_that_move_slowly_are_followed_far():
-    """EC-9.4: a weight of 1e-6 takes its neuron to saturation at 4.5e7; one that no float can tell from 0, nowhere."""
+    """EC-9.5: a weight of 1e-6 takes its neuron to saturation at 4.5e7; one that no float can tell from 0, nowhere."""
     drawn = networks.make([1, 1, 1], ["softplus"], "tanh", 3, 2)
     for w, least in ((1e-6, 4e7), (1e-300, 2.0**59)):
         mlp = drawn.mlp.replace([drawn.mlp.weights[0], [[w]]], [drawn.mlp.biases[0], [0.0]])
@@ -213,7 +213,7 @@ def test_neurons_that_move_slowly_are_followed_far():
 @given(networks.networks(max_samples=8))
 @few
 def test_what_is_excluded_for_all_weights_is_not_lower(drawn):
-    """EC-9.8: outside of the ends, in the bracket, no δ has a value below the one that is given."""
+    """EC-9.6: outside of the ends, in the bracket, no δ has a value below the one that is given."""
     for l in range(drawn.mlp.n_layers):
         removal = removal_of(drawn, l)
         k, noise, where = np.arange(len(removal.weights)), removal.output_rounding(), bracket(removal)
@@ -231,7 +231,7 @@ def test_what_is_excluded_for_all_weights_is_not_lower(drawn):
 @given(networks.networks(max_samples=8), st.integers(0, 2**32 - 1))
 @few
 def test_bounds_hold_in_all_that_is_not_excluded(drawn, seed):
-    """EC-9.8: where λ = 0 between the ends, √E‖h'(δ) − h'(δ')‖² ≤ κ∣δ − δ'∣ there."""
+    """EC-9.6: where λ = 0 between the ends, √E‖h'(δ) − h'(δ')‖² ≤ κ∣δ − δ'∣ there."""
     share = np.random.default_rng(seed).random(2)
     for l in range(drawn.mlp.n_layers):
         removal = removal_of(drawn, l)
@@ -250,7 +250,7 @@ def test_bounds_hold_in_all_that_is_not_excluded(drawn, seed):
 
 
 def test_what_is_excluded_between_the_ends_counts_in_their_bounds():
-    """EC-9.8: f = tanh(z + 2) − tanh(z − 2) is even, so that z = −4 is nearly restored by δ = w and by δ = 8 + w."""
+    """EC-9.6: f = tanh(z + 2) − tanh(z − 2) is even, so that z = −4 is nearly restored by δ = w and by δ = 8 + w."""
     rng = np.random.default_rng(0)
     ends = [[[1.0], [1.0]], [[1.0, -1.0]]], [[2.0, -2.0], [0.0]]
     mlp = ec.MLP([0.01 * rng.uniform(1, 2, (1, 30)), *ends[0]], [[-4.5], *ends[1]], ["identity", "tanh"])
@@ -267,7 +267,7 @@ def test_what_is_excluded_between_the_ends_counts_in_their_bounds():
 
 
 def test_bounds_between_the_ends_settle_nothing_from_outside():
-    """EC-9.8: nor where a kink is between them; where no value is lower, there is nothing to be settled."""
+    """EC-9.6: nor where a kink is between them; where no value is lower, there is nothing to be settled."""
     best = Points(*np.array([[1.5, 0.0, 1.5, 0.0], [1.0] * 4, [0.0] * 4, [1.0] * 4]))
     kink = np.array([0.0, 0.0, 1e-3, 0.0])
     remaining = Remaining(np.array([1.0, 1.0, 1.0, np.inf]), np.array([2.0, 2.0, 2.0, -np.inf]), kink, 0 * kink)
@@ -281,7 +281,7 @@ def test_a_product_by_columns_has_all_of_them(width):
 
 
 def test_tails_are_the_parabolas_beyond():
-    """EC-9.4: softplus on the right goes on with slope 1, on the left it is constant; a sine has no tail."""
+    """EC-9.5: softplus on the right goes on with slope 1, on the left it is constant; a sine has no tail."""
     drawn = networks.make([2, 2, 1], "softplus", n_samples=5, seed=1)
     removal = removal_of(drawn, 0)
     k, where = np.arange(len(removal.weights)), bracket(removal)
@@ -295,7 +295,7 @@ def test_tails_are_the_parabolas_beyond():
 
 
 def test_a_guess_is_good_on_smooth_networks_and_harmless_elsewhere():
-    """EC-9.4."""
+    """EC-9.5."""
     drawn = networks.make([5, 6, 4], "tanh", n_samples=30, seed=1)
     removal = removal_of(drawn, 0)
     start = removal.first_order_shift()

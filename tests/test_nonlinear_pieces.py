@@ -1,4 +1,4 @@
-"""The nonlinear minimum of piecewise linear networks is exact: held to rationals (EC-9.9)."""
+"""The nonlinear minimum of piecewise linear networks is exact: held to rationals (EC-9.7)."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def exact_minimum(mlp, x, weight, index):
 @given(networks.networks(**straight, max_samples=5), st.sampled_from([0.5, 1, 4]))
 @few
 def test_the_minimum_is_that_of_exact_arithmetic(drawn, scale):
-    """EC-9.4, EC-9.9: to a few roundings, and so is its place where the minimum is sharp."""
+    """EC-9.5, EC-9.7: to a few roundings, and so is its place where the minimum is sharp."""
     mlp = drawn.mlp.replace([scale * w for w in drawn.mlp.weights], drawn.mlp.biases)
     found = nonlinear(mlp, ec.Batch(drawn.x, drawn.sample_weight))
     for index in every_weight(mlp):
@@ -116,7 +116,7 @@ def test_the_minimum_is_that_of_exact_arithmetic(drawn, scale):
 @given(networks.networks(**{**straight, "max_width": 5, "max_layers": 4}), st.floats(-30, 30))
 @few
 def test_the_pieces_are_the_network(drawn, scale):
-    """EC-9.9: at any t, hᵀh' and ‖h'‖² of the piece that holds it; and the pieces follow each other."""
+    """EC-9.7: at any t, hᵀh' and ‖h'‖² of the piece that holds it; and the pieces follow each other."""
     for l in range(drawn.mlp.n_layers):
         removal = removals(problem(drawn.mlp, drawn.x, "output"))(l, np.arange(drawn.mlp.sizes[l + 1]))
         for i in range(drawn.mlp.sizes[l + 1]):
@@ -134,7 +134,7 @@ def test_the_pieces_are_the_network(drawn, scale):
 
 
 def test_breaks_far_away_do_not_cost_digits():
-    """EC-9.9: a weight of 1e-9 puts a break at 1e9, where Φ_true is 1e18; near 0 all digits are left."""
+    """EC-9.7: a weight of 1e-9 puts a break at 1e9, where Φ_true is 1e18; near 0 all digits are left."""
     w = [[1.0], [1e-9], [-1e-9]]
     mlp = ec.MLP([[[1.0, 0.5]], w, [[1.0, 1.0, 1.0]]], [[0.3], [-0.2, 1.0, 1.0], [0.0]], ["leaky_relu", "relu"])
     x = np.random.default_rng(0).standard_normal((40, 2))
@@ -147,7 +147,7 @@ def test_breaks_far_away_do_not_cost_digits():
 
 
 def test_a_minimum_far_below_its_start_has_its_digits():
-    """EC-9.9: Φ_true falls from 0.1 at δ = 0 to about 1e-20, more than a sum from there keeps."""
+    """EC-9.7: Φ_true falls from 0.1 at δ = 0 to about 1e-20, more than a sum from there keeps."""
     x = np.stack([100 + 1e-10 * np.random.default_rng(1).standard_normal(30), np.linspace(-1, 1, 30)], axis=1)
     mlp = ec.MLP([[[1.0, 0.7]], [[1.0], [-0.5]], [[1.0, 1.0]]], [[-100.0], [0.1, 0.2], [0.0]], ["leaky_relu", "relu"])
     found = nonlinear(mlp, x)
@@ -159,7 +159,7 @@ def test_a_minimum_far_below_its_start_has_its_digits():
 @pytest.mark.parametrize("metric", [*networks.METRICS[1:], lambda f: np.stack([f, np.cos(f)])])
 @pytest.mark.parametrize("memory", [1, 2**14, 2**22])
 def test_every_metric_has_its_exact_minimum(metric, memory):
-    """EC-9.9: below a scan of 1,000 values, however few pieces the memory holds."""
+    """EC-9.7: below a scan of 1,000 values, however few pieces the memory holds."""
     drawn = networks.make([3, 4, 3], "leaky_relu", n_samples=6, seed=2)
     x = ec.Batch(drawn.x, drawn.sample_weight, drawn.targets(metric))
     found = nonlinear(drawn.mlp, x, metric, memory=memory)

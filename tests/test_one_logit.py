@@ -109,7 +109,7 @@ def test_the_gradient_leaves_a_remainder_of_second_order(activation: str, labell
 
 
 @pytest.mark.parametrize("z", [-40.0, -2.0, 0.0, 0.5, 40.0])
-def test_ec_4_7_and_ec_4_8_hold_for_any_logit(z: float) -> None:
+def test_ec_4_5_and_ec_4_6_hold_for_any_logit(z: float) -> None:
     """2 p² (1 − p)², p (1 − p), and EC-2.7's p − y: with all digits where p is 1 but for 4e-18."""
     neuron, p, q = ec.MLP([[[1.0]]], [[0.0]]), 1 / (1 + np.exp(-z)), 1 / (1 + np.exp(z))
     for metric, y, expected in (
@@ -123,7 +123,7 @@ def test_ec_4_7_and_ec_4_8_hold_for_any_logit(z: float) -> None:
 
 
 def test_fisher_is_twice_the_divergence_of_the_coin_to_second_order() -> None:
-    """EC-4.8, EC-4.6: KL(p(z) ‖ p(z + η)) − p (1 − p) η²/2 is of third order, and at most η³/(36 √3)."""
+    """EC-4.6, EC-4.4: KL(p(z) ‖ p(z + η)) − p (1 − p) η²/2 is of third order, and at most η³/(36 √3)."""
     z, p = 0.7, 1 / (1 + np.exp(-0.7))
     neuron = ec.MLP([[[1.0]]], [[0.0]])
     fisher = ec.collect_moments(neuron, [[z]], "fisher").sensitivity[0][0]
@@ -139,7 +139,7 @@ def test_fisher_is_twice_the_divergence_of_the_coin_to_second_order() -> None:
 
 @given(classifiers(), st.sampled_from(OF_LOGITS))
 def test_importances_and_shifts_are_those_of_two_logits(d: Drawn, metric: Any) -> None:
-    """EC-2.7, EC-4.7, EC-4.8."""
+    """EC-2.7, EC-4.5, EC-4.6."""
     moments = ec.collect_moments(d.mlp, batch(d, metric), metric)
     two = ec.elimination_compensation(two_logits(d.mlp), batch(d, metric), metric)
     expected = ec.Scores(shared(two.importance), shared(two.bias_shift))
@@ -149,7 +149,7 @@ def test_importances_and_shifts_are_those_of_two_logits(d: Drawn, metric: Any) -
 
 @given(classifiers(max_layers=3), st.sampled_from(OF_LOGITS))
 def test_oracles_agree_with_the_scores(d: Drawn, metric: Any) -> None:
-    """EC-9.1, EC-9.3, EC-4.7, EC-4.8."""
+    """EC-9.1, EC-9.4, EC-4.5, EC-4.6."""
     x = batch(d, metric)
     moments = ec.collect_moments(d.mlp, x, metric)
     scores = ec.elimination_compensation(d.mlp, moments)
@@ -170,7 +170,7 @@ def test_finite_differences_agree_with_the_scores(d: Drawn, metric: Any) -> None
 
 @pytest.mark.parametrize("metric", OF_LOGITS)
 def test_what_is_removed_costs_what_two_logits_lose(metric: Any) -> None:
-    """EC-9.4: the loss of what is really computed, without linearisation, is that of the two logits too."""
+    """EC-9.5: the loss of what is really computed, without linearisation, is that of the two logits too."""
     d = one_logit(make([3, 4, 2], seed=4))
     one, two = (ec.oracle.nonlinear(mlp, batch(d, metric), metric) for mlp in (d.mlp, two_logits(d.mlp)))
     for got, wanted in (
@@ -183,7 +183,7 @@ def test_what_is_removed_costs_what_two_logits_lose(metric: Any) -> None:
 @pytest.mark.parametrize("metric", OF_LOGITS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_certified_digits_are_there(metric: Any, dtype: Any) -> None:
-    """EC-9.5: float32 has more than three digits, float64 more than ten; and no more is claimed than is measured."""
+    """EC-9.9: float32 has more than three digits, float64 more than ten; and no more is claimed than is measured."""
     d = one_logit(make([4, 5, 2], dtype=dtype, seed=1))
     if ec.oracle.wider_format(d.mlp.dtype) is None:
         pytest.skip("longdouble is float64 on this platform")
@@ -304,7 +304,7 @@ def test_the_logits_of_a_sigmoid_network_have_its_probabilities() -> None:
 
 @given(networks(output_activations=["sigmoid"], max_layers=3), st.sampled_from(["output", "mse"]))
 def test_a_final_sigmoid_stays_what_it_is(d: Drawn, metric: Any) -> None:
-    """EC-4.1, EC-4.4: as the last activation, for the metrics of outputs."""
+    """EC-4.1, EC-4.7: as the last activation, for the metrics of outputs."""
     moments = ec.collect_moments(d.mlp, batch(d, metric), metric)
     loops = ec.oracle.loops(d.mlp, batch(d, metric), metric)
     error = max(worst_error(ec.elimination_compensation(d.mlp, moments), loops, d.mlp, moments))

@@ -78,7 +78,7 @@ def test_every_mistake_of_the_catalogue_is_caught_and_diagnoses_itself():
 
 
 def test_the_expected_networks_are_those_of_exact_masks_and_sums():
-    """EC-5.1, EC-9.7: of the exact scores the lowest go, and the shifts are added up without rounding."""
+    """EC-5.1, EC-9.8: of the exact scores the lowest go, and the shifts are added up without rounding."""
     for case in CASES:
         scores = base_of(case).reference
         masks = ec.oracle.exact_masks(ec.Scores(scores.importance), case.sparsity, case.scope)

@@ -102,7 +102,7 @@ def test_masks_given_stay_removed_even_where_others_are_as_unimportant() -> None
 
 @given(networks(max_layers=3), st.sampled_from(["global", "layer"]), st.integers(1, 6), SPARSITIES)
 def test_iterative_pruning_ends_where_it_should(d: Drawn, scope: str, steps: int, sparsity: float) -> None:
-    """EC-5.6: one step is one shot; steps only ever remove; the count at the end is the one-shot count."""
+    """EC-5.7: one step is one shot; steps only ever remove; the count at the end is the one-shot count."""
     seen: list[ec.Pruned] = []
     pruned = ec.prune_iteratively(
         d.mlp, d.x, sparsity, steps=steps, scope=scope, callback=lambda step, p: seen.append(p)
@@ -127,7 +127,7 @@ def test_samples_that_no_compensation_needs_are_refused(compensation: Any, name:
 
 
 def test_the_schedule_takes_smaller_and_smaller_bites() -> None:
-    """EC-5.6."""
+    """EC-5.7."""
     targets = ec.sparsity_schedule(0.9, 10)
     bites = np.diff([0, *targets])
     assert targets[-1] == 0.9
@@ -135,7 +135,7 @@ def test_the_schedule_takes_smaller_and_smaller_bites() -> None:
 
 
 def test_iterating_pays_on_a_trained_network() -> None:
-    """EC-5.6: scored anew, the same number of removed weights costs less than in one shot."""
+    """EC-5.7: scored anew, the same number of removed weights costs less than in one shot."""
     rng = np.random.default_rng(0)
     x = rng.uniform(-1, 1, (300, 3))
     y = np.sin(3 * x[:, :1]) * x[:, 1:2]
@@ -149,7 +149,7 @@ def test_iterating_pays_on_a_trained_network() -> None:
 
 @given(networks(max_width=8, logits=True), st.floats(0, 1), st.sampled_from(METRICS), st.none() | st.integers(1, 25))
 def test_what_reaches_no_output_need_not_be_computed(d: Drawn, sparsity: float, metric: str, batch_size: int) -> None:
-    """EC-5.8: the scores of what is left are those of the whole pruned network."""
+    """EC-5.9: the scores of what is left are those of the whole pruned network."""
     pruned = ec.prune(d.mlp, ec.criteria.random(d.mlp, d.seed), sparsity).mlp
     x = batch(d, metric)
     whole = ec.elimination_compensation(pruned, x, metric, batch_size=batch_size)
@@ -160,7 +160,7 @@ def test_what_reaches_no_output_need_not_be_computed(d: Drawn, sparsity: float, 
 
 @given(networks(max_width=8), st.floats(0, 1))
 def test_reaching_an_output_is_having_a_path_to_it(d: Drawn, sparsity: float) -> None:
-    """EC-5.8: against the number of paths, a product of matrices of ones and zeros."""
+    """EC-5.9: against the number of paths, a product of matrices of ones and zeros."""
     pruned = ec.prune(d.mlp, ec.criteria.random(d.mlp, d.seed), sparsity).mlp
     paths = np.ones((1, pruned.sizes[-1]), int)
     for w, reaching in zip(pruned.weights[::-1], reaching_outputs(pruned)[-2::-1]):
@@ -172,7 +172,7 @@ def test_reaching_an_output_is_having_a_path_to_it(d: Drawn, sparsity: float) ->
 
 
 def test_iterative_pruning_leaves_out_what_reaches_no_output(monkeypatch: pytest.MonkeyPatch) -> None:
-    """EC-5.8: from the second step on inputs and neurons are gone, and the result is that of the plain loop."""
+    """EC-5.9: from the second step on inputs and neurons are gone, and the result is that of the plain loop."""
     d = make([12, 10, 8, 2], "relu", n_samples=40)
     weights = [d.mlp.weights[0], d.mlp.weights[1], d.mlp.weights[2] * (np.arange(8) < 3)]
     mlp, plain = d.mlp.replace(weights, d.mlp.biases), d.mlp.replace(weights, d.mlp.biases)
@@ -202,7 +202,7 @@ def test_iterative_pruning_takes_a_metric_and_targets(metric: str) -> None:
 
 @given(networks(max_layers=3, logits=True), st.sampled_from(METRICS))
 def test_what_the_steps_change_adds_up_at_most(d: Drawn, metric: str) -> None:
-    """EC-5.12: in the embedding of each metric; with one M for all steps, as of "output", so do the true changes."""
+    """EC-5.8: in the embedding of each metric; with one M for all steps, as of "output", so do the true changes."""
     x = batch(d, metric)
     p = problem(d.mlp, x, metric)
     path = [d.mlp]
@@ -220,7 +220,7 @@ def test_what_the_steps_change_adds_up_at_most(d: Drawn, metric: str) -> None:
 
 
 def test_with_the_metric_taken_anew_the_steps_may_be_shorter_than_the_way() -> None:
-    """EC-5.12 does not hold of Δfᵀ M Δf where M is that of each step's start: logits (0, 0), (10, 0), (20, 0)."""
+    """EC-5.8 does not hold of Δfᵀ M Δf where M is that of each step's start: logits (0, 0), (10, 0), (20, 0)."""
     path = [ec.MLP([[[0.0], [0.0]]], [[logit, 0.0]]) for logit in (0.0, 10.0, 20.0)]
     x = [[0.0]]
     steps = [np.sqrt(ec.oracle.true_change(b, a, x, "fisher")) for a, b in pairwise(path)]

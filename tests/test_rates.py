@@ -103,7 +103,7 @@ def observed_order(d: networks.Drawn, metric: str, measure: Measure | None = Non
 @pytest.mark.parametrize("metric", MEASURES)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_a_weight_of_size_epsilon_costs_its_importance_up_to_third_order(activation: str, metric: str) -> None:
-    """EC-3.4 and EC-8.2 with the metrics of EC-4.1, EC-4.2, EC-4.3, EC-4.4 and EC-4.6, by their rates."""
+    """EC-3.5 and EC-8.2 with the metrics of EC-4.1, EC-4.2, EC-4.3, EC-4.7 and EC-4.4, by their rates."""
     order = observed_order(networks.make([3, 4, 3, 3], activation, n_samples=5, seed=3), metric)
     assert order > 2.8, order
 
@@ -118,7 +118,7 @@ def test_the_remainder_is_of_third_order_and_no_higher(activation: str) -> None:
 @pytest.mark.parametrize("output_activation", OUTPUT_ACTIVATIONS)
 @pytest.mark.parametrize("metric", ["output", "mse"])
 def test_the_rate_holds_through_an_output_activation(output_activation: str, metric: str) -> None:
-    """EC-2.1, EC-3.4, EC-8.2."""
+    """EC-2.1, EC-3.5, EC-8.2."""
     d = networks.make([3, 4, 3], "tanh", output_activation, n_samples=5, seed=4)
     order = observed_order(d, metric)
     assert order > 2.8, order
@@ -126,7 +126,7 @@ def test_the_rate_holds_through_an_output_activation(output_activation: str, met
 
 @pytest.mark.parametrize("metric", ["softmax", "fisher", "cross_entropy"])
 def test_the_rate_holds_for_one_logit(metric: str) -> None:
-    """EC-2.7, EC-4.7, EC-4.8."""
+    """EC-2.7, EC-4.5, EC-4.6."""
     order = observed_order(networks.make([3, 4, 1], "tanh", n_samples=5, seed=5), metric)
     assert order > 2.8, order
 

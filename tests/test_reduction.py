@@ -150,7 +150,7 @@ def test_fewer_rows_have_the_digits_of_a_row_an_output(d: Drawn, metric: str, nu
 @given(wide(), st.sampled_from(sorted(METRICS)), STEPS)
 @few
 def test_scores_have_the_digits_of_a_row_an_output(d: Drawn, metric: str, number: int) -> None:
-    """EC-7.18 to EC-7.21: against the definition without rounding, on the scales of EC-7.6."""
+    """EC-7.18 to EC-7.21: against the definition without rounding, on the scales of EC-7.9."""
     pytest.importorskip("mpmath", reason="intervals are in the extra `exact`")
     truth = ec.oracle.exact(d.mlp, batch(d), metric)
     reference = ec.Scores(truth.importance, truth.bias_shift)
@@ -167,7 +167,7 @@ def test_scores_have_the_digits_of_a_row_an_output(d: Drawn, metric: str, number
 @given(wide(), st.sampled_from(sorted(METRICS)), STEPS)
 @few
 def test_certificates_count_the_rounding_of_a_reduction(d: Drawn, metric: str, number: int) -> None:
-    """EC-7.12, EC-7.18: no bound claims more digits than fewer rows leave, as loops in a wider format see them."""
+    """EC-7.13, EC-7.18: no bound claims more digits than fewer rows leave, as loops in a wider format see them."""
     with reduced_by(some_way(d.mlp, number)):
         found = ec.oracle.certify(d.mlp, batch(d), metric)
         scores = ec.elimination_compensation(d.mlp, batch(d), metric, batch_size=len(d.x))
@@ -181,7 +181,7 @@ def test_certificates_count_the_rounding_of_a_reduction(d: Drawn, metric: str, n
 
 @pytest.mark.parametrize("metric", sorted(METRICS))
 def test_certificates_see_a_wrong_reduction(metric: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """EC-7.12: they take none themselves, and what one is off is measured."""
+    """EC-7.13: they take none themselves, and what one is off is measured."""
     d = make([4, 6, 3, 6, 20], "tanh", n_samples=5)
     with reduced_by(("rows", "gram", "rows")):
         sound = ec.oracle.certify(d.mlp, d.x, metric)
@@ -550,7 +550,7 @@ def test_errors_are_bounded_by_the_columns(drawn: tuple[np.ndarray, np.ndarray])
 
 @pytest.mark.parametrize("metric", sorted(METRICS))
 def test_what_asks_for_sums_of_squares_alone_is_by_fewer_rows_what_it_is_by_all(metric: str) -> None:
-    """EC-6.3, EC-5.9, EC-7.18: OBC, its update, and rows that are fitted."""
+    """EC-6.3, EC-5.10, EC-7.18: OBC, its update, and rows that are fitted."""
     d = make([4, 6, 3, 6, 20], "tanh", n_samples=12)
     masks = [np.random.default_rng(0).random(shape) < 0.7 for shape in d.mlp.shapes]
     found = []

@@ -1,4 +1,4 @@
-"""Refitted biases: never worse than the start, least squares where linear, stationary elsewhere (EC-5.4)."""
+"""Refitted biases: never worse than the start, least squares where linear, stationary elsewhere (EC-5.5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows against the dense network: the least-squares problem solved by other routes (EC-5.9)."""
+"""Rows against the dense network: the least-squares problem solved by other routes (EC-5.10)."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def rows_by_lstsq(mlp, masks, target, x, weight, epsilon, ridge):
 
 @given(drawn_networks, FRACTIONS, st.sampled_from([0.03, 1.0]), st.booleans(), st.booleans())
 def test_rows_are_the_least_squares_of_an_independent_route(drawn, fraction, epsilon, weighted, towards_another):
-    """EC-5.9: with a ridge that makes the solution unique, in all layers one after the other."""
+    """EC-5.10: with a ridge that makes the solution unique, in all layers one after the other."""
     masks = masks_of(drawn, fraction)
     weight = drawn.sample_weight if weighted else np.ones(len(drawn.x))
     x = ec.Batch(drawn.x, weight) if weighted else drawn.x
@@ -98,7 +98,7 @@ def test_both_routes_to_a_row_are_one(drawn, fraction):
 
 @given(st.integers(0, 2**32 - 1))
 def test_without_ridge_and_epsilon_the_first_layer_is_the_row_surgeons(seed):
-    """EC-5.9, EC-6.3: `obc_update` of the first layer that loses weights, where the solution is unique."""
+    """EC-5.10, EC-6.3: `obc_update` of the first layer that loses weights, where the solution is unique."""
     drawn = networks.make([4, 3, 2], "tanh", n_samples=60, seed=seed)
     rng = np.random.default_rng(seed)
     masks = (rng.random((3, 4)) < 0.6, np.ones((2, 3), bool))
@@ -216,7 +216,7 @@ def about(reference, sums):
 
 @given(drawn_networks, FRACTIONS, st.integers(2, 5), st.booleans(), st.booleans())
 def test_sums_of_parts_merge_into_those_of_the_whole(drawn, fraction, n_parts, weighted, backwards):
-    """EC-5.13: each part has a reference of its own; in any order, to rounding of the inputs' squares."""
+    """EC-5.11: each part has a reference of its own; in any order, to rounding of the inputs' squares."""
     masks, parts = masks_of(drawn, fraction), parts_of(drawn, n_parts, weighted)
     if backwards:
         parts = parts[::-1]
@@ -239,7 +239,7 @@ def test_sums_of_parts_merge_into_those_of_the_whole(drawn, fraction, n_parts, w
 
 @given(drawn_networks, FRACTIONS, st.integers(2, 5), st.booleans())
 def test_rows_from_merged_parts_are_those_of_the_whole(drawn, fraction, n_parts, by_rows):
-    """EC-5.13: by Cholesky of merged sums, and by merged triangular factors."""
+    """EC-5.11: by Cholesky of merged sums, and by merged triangular factors."""
     masks, parts = masks_of(drawn, fraction), parts_of(drawn, n_parts, weighted=True)
     with pytest.MonkeyPatch.context() as patch:
         if by_rows:

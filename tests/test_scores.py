@@ -17,21 +17,21 @@ SMOOTH = [a for a in ACTIVATIONS if a not in ("relu", "leaky_relu", "elu")]
 
 
 def disagreement(oracle: Any, mlp: ec.MLP, x: Any, metric: Any = "output") -> float:
-    """The worst error of the fast path against an oracle, on the comparison scale (EC-7.6)."""
+    """The worst error of the fast path against an oracle, on the comparison scale (EC-7.9)."""
     moments = ec.collect_moments(mlp, x, metric)
     return max(worst_error(ec.elimination_compensation(mlp, moments), oracle(mlp, x, metric), mlp, moments))
 
 
 @given(networks(logits=True), st.sampled_from(METRICS))
 def test_scores_agree_with_loops(d: Drawn, metric: str) -> None:
-    """EC-9.1, EC-3.3, EC-3.4, EC-4.1 to EC-4.4: to 1e-12 on every drawn network."""
+    """EC-9.1, EC-3.4, EC-3.5, EC-4.1 to EC-4.3, EC-4.7: to 1e-12 on every drawn network."""
     error = disagreement(ec.oracle.loops, d.mlp, batch(d, metric), metric)
     assert error < 1e-12, error
 
 
 @given(networks(logits=True), st.sampled_from(METRICS))
 def test_scores_agree_with_the_complex_step(d: Drawn, metric: str) -> None:
-    """EC-9.3, EC-4.5: to 1e-11 on every drawn network."""
+    """EC-9.4, EC-4.8: to 1e-11 on every drawn network."""
     error = disagreement(ec.oracle.complex_step, d.mlp, batch(d, metric), metric)
     assert error < 1e-11, error
 
@@ -87,7 +87,7 @@ def test_float32_and_longdouble_agree_with_loops(activation: str) -> None:
 
 
 def test_longdouble_has_more_digits_than_float64() -> None:
-    """EC-7.5: longdouble end to end agrees with longdouble loops far below the rounding of float64."""
+    """EC-7.6: longdouble end to end agrees with longdouble loops far below the rounding of float64."""
     if np.finfo(np.longdouble).eps == np.finfo(np.float64).eps:
         pytest.skip("longdouble is float64 on this platform")
     for activation in ("tanh", "gelu", "softplus"):
@@ -97,7 +97,7 @@ def test_longdouble_has_more_digits_than_float64() -> None:
 
 @given(networks(logits=True), st.sampled_from(["mse", "cross_entropy"]))
 def test_the_loss_metric_agrees_for_both_losses(d: Drawn, loss: str) -> None:
-    """EC-4.4."""
+    """EC-4.7."""
     y = np.random.default_rng(d.seed).dirichlet(np.ones(d.mlp.sizes[-1]), len(d.x))
     for oracle in (ec.oracle.loops, ec.oracle.complex_step):
         assert disagreement(oracle, d.mlp, ec.Batch(d.x, y=y), loss) < 1e-11
@@ -118,7 +118,7 @@ def test_a_callable_metric_agrees(d: Drawn) -> None:
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_every_oracle_takes_one_activation_per_layer(metric: str) -> None:
-    """EC-9.1 to EC-9.5: loops, complex steps, differences, digits, and the last layer, where first order is exact."""
+    """EC-9.1, EC-9.2, EC-9.4, EC-9.5, EC-9.9: loops, complex steps, differences, digits; the last layer is exact."""
     d = make([3, 4, 5, 3], ["gelu", "sin"], seed=3)
     x = batch(d, metric)
     assert disagreement(ec.oracle.loops, d.mlp, x, metric) < 1e-12
@@ -151,7 +151,7 @@ def test_scores_do_not_depend_on_the_order_of_samples(d: Drawn) -> None:
 
 @given(networks())
 def test_permuting_hidden_neurons_permutes_the_scores(d: Drawn) -> None:
-    """EC-5.5."""
+    """EC-5.6."""
     assume(d.mlp.n_layers > 1)
     order = np.random.default_rng(d.seed).permutation(d.mlp.sizes[1])
     weights, biases = list(d.mlp.weights), list(d.mlp.biases)
@@ -168,7 +168,7 @@ def test_permuting_hidden_neurons_permutes_the_scores(d: Drawn) -> None:
 
 @given(networks(["relu"]), st.floats(0.01, 100))
 def test_rescaling_a_relu_neuron_leaves_importances_alone(d: Drawn, factor: float) -> None:
-    """EC-5.5: incoming weights and bias times c, outgoing over c: the same function, the same importances."""
+    """EC-5.6: incoming weights and bias times c, outgoing over c: the same function, the same importances."""
     assume(d.mlp.n_layers > 1)
     weights, biases = [w.copy() for w in d.mlp.weights], [b.copy() for b in d.mlp.biases]
     weights[0][0] *= factor
@@ -184,7 +184,7 @@ def test_rescaling_a_relu_neuron_leaves_importances_alone(d: Drawn, factor: floa
 
 @given(networks(), st.floats(-100, 100).filter(lambda value: value == 0 or value**2 > 0))  # else it has no digits left
 def test_a_constant_input_is_free(d: Drawn, value: float) -> None:
-    """EC-3.4: its weights have importance exactly 0, and the shift w · value."""
+    """EC-3.5: its weights have importance exactly 0, and the shift w · value."""
     x = d.x.copy()
     x[:, 0] = value
     w = d.mlp.weights[0] / (1 + np.abs(value))
@@ -196,7 +196,7 @@ def test_a_constant_input_is_free(d: Drawn, value: float) -> None:
 
 
 def test_a_dead_neuron_is_free_and_gets_no_shift() -> None:
-    """EC-3.7: S = 0 gives μ = 0, so δ* = 0 and I = 0."""
+    """EC-3.8: S = 0 gives μ = 0, so δ* = 0 and I = 0."""
     d = make([3, 4, 2], "relu")
     biases = [b.copy() for b in d.mlp.biases]
     biases[0][2] = -100
@@ -211,7 +211,7 @@ def test_a_dead_neuron_is_free_and_gets_no_shift() -> None:
 
 @given(networks())
 def test_compensation_saves_exactly_the_gain(d: Drawn) -> None:
-    """EC-3.5, EC-3.6: 0 ≤ I ≤ R, and R − I = w² S μ²."""
+    """EC-3.6, EC-3.7: 0 ≤ I ≤ R, and R − I = w² S μ²."""
     moments = ec.collect_moments(d.mlp, d.x)
     importance = ec.elimination_compensation(d.mlp, moments).importance
     uncompensated = ec.criteria.obd(d.mlp, moments).importance
@@ -223,7 +223,7 @@ def test_compensation_saves_exactly_the_gain(d: Drawn) -> None:
 
 @given(networks(max_layers=3, max_width=4), st.floats(-2, 2))
 def test_the_shift_minimises_the_parabola(d: Drawn, change: float) -> None:
-    """EC-3.1, EC-3.2, EC-3.3: Φ(δ* + t) = I + S t², from the change J (δ − w a) of the output itself."""
+    """EC-3.1, EC-3.3, EC-3.4: Φ(δ* + t) = I + S t², from the change J (δ − w a) of the output itself."""
     moments = ec.collect_moments(d.mlp, d.x)
     scores = ec.elimination_compensation(d.mlp, moments)
     trace = ec.forward(d.mlp, d.x)
@@ -240,7 +240,7 @@ def test_the_shift_minimises_the_parabola(d: Drawn, change: float) -> None:
 
 @given(networks(output_activations=["identity"]))
 def test_the_last_layer_is_exact(d: Drawn) -> None:
-    """EC-3.8: the importance is the real mean squared change of the output, not its first order."""
+    """EC-3.9: the importance is the real mean squared change of the output, not its first order."""
     scores = ec.elimination_compensation(d.mlp, d.x)
     l = d.mlp.n_layers - 1
     weights, biases = [w.copy() for w in d.mlp.weights], [b.copy() for b in d.mlp.biases]
@@ -253,7 +253,7 @@ def test_the_last_layer_is_exact(d: Drawn) -> None:
 
 @given(networks(["identity"], ["identity"]))
 def test_an_affine_network_is_exact_in_every_layer(d: Drawn) -> None:
-    """EC-3.8."""
+    """EC-3.9."""
     scores = ec.elimination_compensation(d.mlp, d.x)
     for l in range(d.mlp.n_layers):
         weights, biases = [w.copy() for w in d.mlp.weights], [b.copy() for b in d.mlp.biases]
@@ -264,7 +264,7 @@ def test_an_affine_network_is_exact_in_every_layer(d: Drawn) -> None:
 
 
 def test_fisher_is_twice_the_divergence_to_second_order() -> None:
-    """EC-4.6: KL(p ‖ p') of a small removal tends to Φ/2, with an error of first order in its size."""
+    """EC-4.4: KL(p ‖ p') of a small removal tends to Φ/2, with an error of first order in its size."""
     d = make([3, 4, 3], seed=5)
     ratios = []
     for size in (1e-1, 1e-2, 1e-3):
@@ -295,7 +295,7 @@ def test_a_ranking_can_carry_other_shifts() -> None:
 
 
 def test_comparison_scales_and_digits() -> None:
-    """EC-7.6."""
+    """EC-7.9."""
     d = make([2, 3, 2])
     moments = ec.collect_moments(d.mlp, d.x)
     importance_scale, shift_scale = scales(d.mlp, moments)

@@ -199,7 +199,7 @@ def test_iterative_pruning_says_it_once(steps: int) -> None:
 
 @pytest.mark.parametrize("value", [0, 1, -1e3])
 def test_constant_inputs_are_silent(value: float) -> None:
-    """EC-3.4: an importance of 0 is right."""
+    """EC-3.5: an importance of 0 is right."""
     d = networks.make([4, 3, 2], "tanh")
     x = np.full_like(d.x, value)
     mlp = d.mlp.replace([d.mlp.weights[0] / (1 + abs(value)), d.mlp.weights[1]], d.mlp.biases)

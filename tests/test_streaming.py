@@ -48,7 +48,7 @@ def broken_after(n: int) -> Iterator[np.ndarray]:
 
 @given(networks(logits=True), st.sampled_from(METRICS), st.integers(1, 25), st.integers(1, 25))
 def test_a_stream_of_batches_is_the_whole(d: Drawn, metric: str, size: int, batch_size: int) -> None:
-    """EC-7.4: for any batches, with weights and targets, cut smaller or not."""
+    """EC-7.5: for any batches, with weights and targets, cut smaller or not."""
     whole = ec.collect_moments(d.mlp, batch(d, metric), metric, batch_size=1000)
     batches = batches_of(d, size, metric)
     streamed = ec.collect_moments(d.mlp, batches, metric, batch_size=batch_size, n_samples=len(d.x))
@@ -59,7 +59,7 @@ def test_a_stream_of_batches_is_the_whole(d: Drawn, metric: str, size: int, batc
 
 @given(networks(logits=True), st.sampled_from(METRICS), st.integers(1, 10))
 def test_sensitivities_are_squares_of_the_pullback(d: Drawn, metric: str, rows: int) -> None:
-    """EC-3.9: the fast sum over cotangents, so many samples at a time, against the readable pullback."""
+    """EC-3.2: the fast sum over cotangents, so many samples at a time, against the readable pullback."""
     trace = ec.forward(d.mlp, d.x)
     y = d.targets(metric)
     if y is not None:

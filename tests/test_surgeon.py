@@ -19,7 +19,7 @@ STEP = 1e-200
 
 
 def gradient_matrix(drawn, metric, sample_weight):
-    """√weight c_rᵀ ∂f/∂θ by complex steps in every weight and bias, θ as (W^1, b^1, W^2, ...) (EC-9.3)."""
+    """√weight c_rᵀ ∂f/∂θ by complex steps in every weight and bias, θ as (W^1, b^1, W^2, ...) (EC-9.4)."""
     mlp = drawn.mlp
     y = drawn.targets(metric)
     K = mlp.sizes[-1]  # one logit has the probability of class 1 alone
@@ -66,7 +66,7 @@ def left_over(A, q, others):
 
 @given(networks.networks(max_layers=3, max_width=4, logits=True), st.sampled_from(networks.METRICS))
 @few
-def test_ec_6_8_obs_row_ec_and_obd_are_constrained_least_squares_and_ordered(drawn, metric):
+def test_ec_6_5_obs_row_ec_and_obd_are_constrained_least_squares_and_ordered(drawn, metric):
     family = [
         criterion(drawn.mlp, networks.batch(drawn, metric), metric).importance
         for criterion in (ec.criteria.obs, ec.criteria.obc, ec.elimination_compensation, ec.criteria.obd)

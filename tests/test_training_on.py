@@ -238,7 +238,7 @@ def test_the_true_bias_gradient_is_of_second_order_with_the_shift_and_of_first_w
 
 @given(drawn_networks)
 def test_joint_shifts_leave_no_bias_gradient_of_the_model(d: networks.Drawn) -> None:
-    """EC-14.3, EC-5.3: with several neurons it takes the shifts that are optimal together."""
+    """EC-14.3, EC-5.4: with several neurons it takes the shifts that are optimal together."""
     H = gauss_newton(d.mlp, d.x)
     rng = np.random.default_rng(d.seed)
     masks = [rng.random(w.shape) < 0.5 for w in d.mlp.weights]

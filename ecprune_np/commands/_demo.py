@@ -87,7 +87,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def check_against_oracles(mlp: MLP, x: Array) -> list[Agreement]:
-    """The agreement of the EC scores with each oracle, on the scales of EC-7.6."""
+    """The agreement of the EC scores with each oracle, on the scales of EC-7.9."""
     moments = collect_moments(mlp, x)
     scores = elimination_compensation(mlp, moments)
     agreements = []
@@ -108,7 +108,7 @@ def trusted(mlp: MLP, agreement: Agreement) -> bool:
 
 
 def certified_digits(mlp: MLP, x: Array) -> str:
-    """How many weights have digits enough to be trusted, from the same formulas in a wider format (EC-9.5)."""
+    """How many weights have digits enough to be trusted, from the same formulas in a wider format (EC-9.9)."""
     if oracle.wider_format(mlp.dtype) is None:
         return f"no format here is wider than {mlp.dtype}, so its digits are not certified"
     return f"certified: {oracle.certify(mlp, x)}"

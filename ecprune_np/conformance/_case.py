@@ -20,7 +20,7 @@ ILL_CONDITIONED = "ill-conditioned"
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Reference(Frozen):
-    """What is right for a case, of the quantities of its kind, and the scales that errors are measured on (EC-7.6).
+    """What is right for a case, of the quantities of its kind, and the scales that errors are measured on (EC-7.9).
 
     Attributes
     ----------

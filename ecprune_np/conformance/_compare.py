@@ -32,7 +32,7 @@ def compare(
     bias_shift: Sequence[Any] | None = None,
     metric: Metric = "output",
 ) -> Report:
-    """Judge what another implementation has found on a network of one's own (EC-3.3, EC-3.4, EC-7.6).
+    """Judge what another implementation has found on a network of one's own (EC-3.4, EC-3.5, EC-7.9).
 
     What is right is the fast path in float64, or longdouble where the network is.  Errors are measured as in the suite:
     |ΔI| against R = w² E[s a²], |Δδ*| against |w| √(E[s a²]/S), up to 1e-9 in float64, 1e-3 in float32, by the dtype

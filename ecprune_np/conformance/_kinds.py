@@ -37,10 +37,10 @@ class Kind(NamedTuple):
 
 
 KINDS: dict[str, Kind] = {
-    "ec": Kind((), ("importance", "bias_shift"), OF_METRIC, "EC-3.4"),
-    "uncompensated": Kind((), ("importance",), OF_METRIC, "EC-3.5"),
+    "ec": Kind((), ("importance", "bias_shift"), OF_METRIC, "EC-3.5"),
+    "uncompensated": Kind((), ("importance",), OF_METRIC, "EC-3.6"),
     "wanda": Kind((), ("importance",), ("sample_weight",), "EC-6.7"),
-    "gradient_magnitude": Kind(("y",), ("importance",), OF_LOSS, "EC-6.6"),
+    "gradient_magnitude": Kind(("y",), ("importance",), OF_LOSS, "EC-6.8"),
     "obc": Kind((), ("importance",), OF_METRIC, "EC-6.3"),
     "obs": Kind((), ("importance",), OF_METRIC, "EC-6.1"),
     "loss_gradient": Kind(("y",), ("weight_gradient", "bias_gradient"), OF_LOSS, "EC-2.6"),

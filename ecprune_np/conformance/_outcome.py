@@ -151,7 +151,7 @@ class Result(Frozen):
     outcome : Outcome
         The answer.
     worst : tuple of Entry
-        The worst entry of each quantity that can be compared at all, on the scales R and |w| √(E[s a²]/S) (EC-7.6).
+        The worst entry of each quantity that can be compared at all, on the scales R and |w| √(E[s a²]/S) (EC-7.9).
     accuracy : Entry or None
         The worst importance of an ill-conditioned case, against I itself.
 

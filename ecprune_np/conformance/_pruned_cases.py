@@ -112,7 +112,7 @@ def _with_ties() -> Iterator[Case]:
 
 
 def _linear_reference(w: Layers, b: Layers, x: Array) -> Reference:
-    """What is right for a linear network, whose sensitivities are the same for all samples (EC-3.3, EC-3.4, EC-3.5)."""
+    """What is right for a linear network, whose sensitivities are the same for all samples (EC-3.4, EC-3.5, EC-3.6)."""
     inputs = [x]
     for weight, bias in zip(w[:-1], b[:-1]):
         inputs.append(inputs[-1] @ weight.T + bias)

@@ -13,7 +13,7 @@ from ._outcome import FAILED, INACCURATE, PASSED, SKIPPED, TOLERANCES, Entry, Ou
 
 
 def judge(case: Case, outcome: Outcome) -> Result:
-    """Compare an answer with the reference (EC-7.6): float64 needs 1e-9, float32 1e-3, by the dtype returned."""
+    """Compare an answer with the reference (EC-7.9): float64 needs 1e-9, float32 1e-3, by the dtype returned."""
     if outcome.skipped:
         return Result(case, SKIPPED, outcome.skipped, outcome)
     if outcome.problem:

@@ -18,7 +18,7 @@ NO_SLOPE = "the loss has no slope there (dead, saturated or fitted exactly on th
 
 
 def magnitude(mlp: MLP) -> Scores:
-    """|w_ij| (EC-6.5; Han et al., 2015).
+    """|w_ij| (EC-6.6; Han et al., 2015).
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def magnitude(mlp: MLP) -> Scores:
 
 
 def gradient_magnitude(mlp: MLP, x: npt.ArrayLike, y: npt.ArrayLike, loss: LossName = "mse") -> Scores:
-    """|w_ij ∂loss/∂w_ij|, the first-order change of the loss (EC-6.6; Molchanov et al., 2017).
+    """|w_ij ∂loss/∂w_ij|, the first-order change of the loss (EC-6.8; Molchanov et al., 2017).
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Numbers with bounds of their errors, carried through every operation (EC-7.10)."""
+"""Numbers with bounds of their errors, carried through every operation (EC-7.11)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A network's forward pass, metric and pullback in balls: every number with a bound of its error (EC-7.10)."""
+"""A network's forward pass, metric and pullback in balls: every number with a bound of its error (EC-7.11)."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class BoundedPass:
     constant: list[Array]
 
     def sensitivity(self, l: int) -> Ball:
-        """p_n s_i, (N, n_l) (EC-3.9)."""
+        """p_n s_i, (N, n_l) (EC-3.2)."""
         return self.derivatives[l].squared().sum(axis=0) * self.probability[:, np.newaxis]
 
 
@@ -105,7 +105,7 @@ def bounded_pullback(mlp: MLP, preactivations: Sequence[Ball], g: Ball) -> list[
 
 
 def bounded_cotangents(metric: Metric, f: Ball, y: Array | None, c: Array | None) -> Ball:
-    """c_r (R, N, K) (EC-4.1 to EC-4.4)."""
+    """c_r (R, N, K) (EC-4.1 to EC-4.3, EC-4.7)."""
     if c is not None:
         return Ball.exact(c)
     if metric == "output":
@@ -223,7 +223,7 @@ def _rounding(name: ActivationName, z: Ball, size: Array) -> Array:
 
 
 def bounded_moments(s: Ball, a: Ball, constant: Array) -> tuple[Ball, Ball]:
-    """μ and v of one neuron's inputs a (N, m), s (N,) with the samples' shares (EC-7.11).
+    """μ and v of one neuron's inputs a (N, m), s (N,) with the samples' shares (EC-7.12).
 
     With d = a − m, m near μ: μ = m + E[s d]/S, and v = E[s d²] − S (μ − m)² is not above E[s d²].
     """

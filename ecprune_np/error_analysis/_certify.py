@@ -1,4 +1,4 @@
-"""How many digits of each importance and shift are right: measured, and bounded from below (EC-7.12, EC-9.5)."""
+"""How many digits of each importance and shift are right: measured, and bounded from below (EC-7.13, EC-9.9)."""
 
 from __future__ import annotations
 
@@ -71,10 +71,10 @@ class Certificate(Frozen):
 
 
 def certify(mlp: MLP, x: Samples, metric: Metric = "output", *, scores: Scores | None = None) -> Certificate:
-    """The correct digits of importances and shifts, entry by entry (EC-7.12, EC-9.5).
+    """The correct digits of importances and shifts, entry by entry (EC-7.13, EC-9.9).
 
     The definition is computed in a wider format, and every number on the way there with a bound of what rounding may
-    have done to it at worst (EC-7.10).  A value is as far from the truth as it is from that result, which is measured,
+    have done to it at worst (EC-7.11).  A value is as far from the truth as it is from that result, which is measured,
     and as that is from the truth, which is bounded.  Each digit is relative to the value itself, so an importance that
     is 0 but for rounding has none.  A callable metric is called once, with the network's own outputs, and its
     cotangents count as exact.
@@ -143,7 +143,7 @@ def widely_passed(mlp: MLP, batch: Batch, metric: Metric) -> tuple[BoundedPass, 
 
 
 def bounded_scores(p: BoundedPass, l: int, w: Array) -> tuple[Ball, Ball]:
-    """I_ij = w_ij² v_ij and δ*_ij = w_ij μ_ij of a layer (EC-3.3, EC-3.4)."""
+    """I_ij = w_ij² v_ij and δ*_ij = w_ij μ_ij of a layer (EC-3.4, EC-3.5)."""
     s = p.sensitivity(l)
     moments = [bounded_moments(s[:, i], p.inputs[l], p.constant[l]) for i in range(len(w))]
     mean, variance = (joined([moment[k][np.newaxis] for moment in moments], axis=0) for k in range(2))
@@ -156,7 +156,7 @@ def measured_digits(claim: Array, truth: Ball) -> Array:
 
 
 def bounded_digits(claim: Array, truth: Ball) -> Array:
-    """−log10 of the relative difference from the truth at most (EC-7.12)."""
+    """−log10 of the relative difference from the truth at most (EC-7.13)."""
     error = SLACK * truth.error
     return digits_of(np.abs(claim - truth.value) + error, np.maximum(np.abs(truth.value) - error, 0))
 
@@ -193,7 +193,7 @@ def wider_format(dtype: np.dtype[Any]) -> Any:
 
 
 def digits_of(error: Array, size: Array) -> Array:
-    """−log10(error/size) from 0 to 17: 17 without an error, 0 where there is nothing but error (EC-9.5)."""
+    """−log10(error/size) from 0 to 17: 17 without an error, 0 where there is nothing but error (EC-9.9)."""
     relative = np.divide(error, size, out=np.ones_like(error), where=size > 0)
     relative = np.where(error == 0, 0, np.clip(relative, 0, 1))
     digits = -np.log10(np.maximum(relative, 10.0**-MAX_DIGITS))

@@ -1,4 +1,4 @@
-"""How far what a search for the true minimum has found may be from it (EC-7.15, EC-7.16)."""
+"""How far what a search for the true minimum has found may be from it (EC-7.16, EC-7.17)."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class NonlinearCertificate(Frozen):
 
 
 def certify_nonlinear(scores: Scores, mlp: MLP, x: Samples, metric: Metric = "output") -> NonlinearCertificate:
-    """The correct digits of true changes, and of their being the minimum over all δ (EC-7.15, EC-7.16).
+    """The correct digits of true changes, and of their being the minimum over all δ (EC-7.16, EC-7.17).
 
     Nothing is taken from the search but what it has found: its value is compared with the true change at its δ, which
     is computed in a wider format with a bound of every rounding error; and boxes that cover all δ are halved until

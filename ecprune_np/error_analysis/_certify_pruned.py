@@ -1,4 +1,4 @@
-"""How right a pruned network's parameters are, and how far its biases are from a minimum (EC-7.13, EC-7.14)."""
+"""How right a pruned network's parameters are, and how far its biases are from a minimum (EC-7.14, EC-7.15)."""
 
 from __future__ import annotations
 
@@ -65,11 +65,11 @@ def certify_pruned(
     *,
     target: MLP | None = None,
 ) -> PrunedCertificate:
-    """The correct digits of what a compensation has made of biases and weights (EC-7.13).
+    """The correct digits of what a compensation has made of biases and weights (EC-7.14).
 
     Certified is the solution that the equations define, whoever computed `pruned`: the sums of the optimal shifts
-    (EC-5.1), the shortest of the shifts that are optimal together (EC-5.3), or each row's least squares, layer by
-    layer, with the inputs that a network without rounding would have (EC-5.9).  Where rounding does not tell whether a
+    (EC-5.1), the shortest of the shifts that are optimal together (EC-5.4), or each row's least squares, layer by
+    layer, with the inputs that a network without rounding would have (EC-5.10).  Where rounding does not tell whether a
     problem has one solution, there are no digits.  Of "joint" that is so where shifts make up for each other for
     another reason than that a neuron is dead, that its slope is the same on all samples, or that probabilities sum
     to 1; and where a sample lies at a kink.
@@ -162,7 +162,7 @@ def _independent(problem: _Problem) -> Solution:
 
 
 def _joint(problem: _Problem) -> Solution:
-    """b + d, d the shortest argmin E‖Σ_i J_i (d_i − ζ_i)‖²_M, ζ_i = Σ_{j removed} w_ij a_j (EC-5.3)."""
+    """b + d, d the shortest argmin E‖Σ_i J_i (d_i − ζ_i)‖²_M, ζ_i = Σ_{j removed} w_ij a_j (EC-5.4)."""
     p, biases = problem.p, np.concatenate(problem.mlp.biases)
     claim = np.concatenate(problem.claim.biases) - biases
     root = p.probability.root()[:, np.newaxis]
@@ -227,7 +227,7 @@ def _flat(balls: Ball) -> Ball:
 
 
 def _row(problem: _Problem) -> Solution:
-    """argmin E[(s_i/S_i + ε)(w·a' + b − z*_i)²] + λ ‖w − w_i‖², layer by layer (EC-5.9)."""
+    """argmin E[(s_i/S_i + ε)(w·a' + b − z*_i)²] + λ ‖w − w_i‖², layer by layer (EC-5.10)."""
     mlp, target = problem.mlp, problem.target
     _, aims, _ = bounded_forward(target, problem.p.inputs[0].value)
     weights: list[Ball] = []

@@ -1,4 +1,4 @@
-"""How much of the gradient a search for the best biases has left (EC-7.14)."""
+"""How much of the gradient a search for the best biases has left (EC-7.15)."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class RefitCertificate(Frozen):
 
 
 def certify_refit(pruned: Pruned, mlp: MLP, x: Samples, metric: Metric = "output") -> RefitCertificate:
-    """How far the biases of a pruned network are from where the true change is stationary (EC-7.14).
+    """How far the biases of a pruned network are from where the true change is stationary (EC-7.15).
 
     2 E[Σ_r c_rᵀ(f_P − f) c_rᵀ ∂f_P/∂b_i], computed in a wider format with a bound of every rounding error.  A search
     finds a local minimum, which no gradient tells from the global one.  A sample at a kink has a slope on either side,

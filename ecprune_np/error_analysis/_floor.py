@@ -1,4 +1,4 @@
-"""A floor below the true change that a removed weight makes, over all shifts (EC-7.16)."""
+"""A floor below the true change that a removed weight makes, over all shifts (EC-7.17)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BOXES = 512  # of a weight at a time
 
 @dataclass(frozen=True, eq=False)
 class Quadratic:
-    """√Φ_true(δ + s) ≥ √(A + 2 B s + C s²) − E_0 − E_1 ∣s∣ (EC-7.16); one entry a box."""
+    """√Φ_true(δ + s) ≥ √(A + 2 B s + C s²) − E_0 − E_1 ∣s∣ (EC-7.17); one entry a box."""
 
     A: Array
     B: Array

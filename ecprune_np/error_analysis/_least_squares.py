@@ -1,4 +1,4 @@
-"""The true solution of a least-squares problem, enclosed (EC-7.13)."""
+"""The true solution of a least-squares problem, enclosed (EC-7.14)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ._balls import Ball
 
 
 class Minimum(NamedTuple):
-    """x* = near + X y: y is known well even where x* is not, in the directions that A hardly sees (EC-7.13)."""
+    """x* = near + X y: y is known well even where x* is not, in the directions that A hardly sees (EC-7.14)."""
 
     near: Array
     X: Array
@@ -29,7 +29,7 @@ class Minimum(NamedTuple):
 
 
 def minimum(A: Ball, right: Ball, near: Array) -> Minimum:
-    """x* = argmin ‖A x − right‖, from an x near it; unknown where columns of A may depend on each other (EC-7.13).
+    """x* = argmin ‖A x − right‖, from an x near it; unknown where columns of A may depend on each other (EC-7.14).
 
     With any X that makes B = A X nearly orthonormal, x* − near = X (BᵀB)⁻¹ Bᵀ (right − A near), and BᵀB = I − D with
     a small D proves on the way that no column of A depends on others.
@@ -42,7 +42,7 @@ def minimum(A: Ball, right: Ball, near: Array) -> Minimum:
 
 
 def shortest(A: Ball, right: Ball) -> Ball:
-    """The shortest x with A x = right; unknown where rows of A may depend on each other (EC-7.13)."""
+    """The shortest x with A x = right; unknown where rows of A may depend on each other (EC-7.14)."""
     X = _inverse_factor(A.value.T)
     if X is None:
         return _unknown(A.value[0] if len(A) else A.value.sum(axis=0))

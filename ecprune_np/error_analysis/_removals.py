@@ -1,4 +1,4 @@
-"""What removing a weight and shifting the bias beside it do to the output, in balls (EC-7.15)."""
+"""What removing a weight and shifting the bias beside it do to the output, in balls (EC-7.16)."""
 
 from __future__ import annotations
 

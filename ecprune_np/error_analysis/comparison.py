@@ -1,4 +1,4 @@
-"""How far two sets of scores are apart, on the scale of what their formulas cannot avoid (EC-7.6)."""
+"""How far two sets of scores are apart, on the scale of what their formulas cannot avoid (EC-7.9)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROUNDINGS = 16  # roundings of an input that a stable variance may cost
 
 
 def scales(mlp: MLP, moments: Moments) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-    """R_ij = w² E[s a²] for importances and |w| √(E[s a²]/S) for shifts, 0 for dead neurons (EC-7.6)."""
+    """R_ij = w² E[s a²] for importances and |w| √(E[s a²]/S) for shifts, 0 for dead neurons (EC-7.9)."""
     importance_scale, shift_scale = [], []
     for w, square, sensitivity in zip(mlp.weights, moments.second_moment, moments.sensitivity):
         S = np.broadcast_to(sensitivity[:, np.newaxis], w.shape)
@@ -30,7 +30,7 @@ def relative_error(value: Array, reference: Array, scale: Array) -> Array:
 
 
 def conditioned_error(value: Array, reference: Array, scale: Array) -> Array:
-    """|ΔI| / I, less what rounding the activations to the value's dtype costs any algorithm (EC-7.5).
+    """|ΔI| / I, less what rounding the activations to the value's dtype costs any algorithm (EC-7.6).
 
     A relative change ε of the activations moves I by up to 2ε √(R I) + ε² R, with R the `scale`; stable
     algorithms stay within a few such roundings, the textbook form E[s a²] − E[s a]²/S loses ε R.
@@ -41,7 +41,7 @@ def conditioned_error(value: Array, reference: Array, scale: Array) -> Array:
 
 
 def worst_error(scores: Scores, reference: Scores, mlp: MLP, moments: Moments) -> tuple[float, float]:
-    """The largest relative error of an importance and of a bias shift, on the scales of `scales` (EC-7.6).
+    """The largest relative error of an importance and of a bias shift, on the scales of `scales` (EC-7.9).
 
     Raises ValueError where the scores are not shaped as the network.
     """

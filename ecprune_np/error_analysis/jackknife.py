@@ -1,4 +1,4 @@
-"""How sure importances and shifts are, and what other samples of the same number would change (EC-7.9, EC-5.11)."""
+"""How sure importances and shifts are, and what other samples of the same number would change (EC-7.10, EC-5.13)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SHARE = 0.01  # of a removed set, from which on it counts as sure
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RemovedSet(Frozen):
-    """How sure the weights are that a sparsity removes (EC-5.11).
+    """How sure the weights are that a sparsity removes (EC-5.13).
 
     Attributes
     ----------
@@ -77,7 +77,7 @@ class RemovedSet(Frozen):
         return f"{line}; {'these are enough for' if needed == n else about} {_percent(SHARE)}"
 
     def samples_for(self, share: float = SHARE) -> int:
-        """How many samples bring `changed` down to a share, if it falls as 1/√N; N where it is there (EC-5.11).
+        """How many samples bring `changed` down to a share, if it falls as 1/√N; N where it is there (EC-5.13).
 
         Raises
         ------
@@ -90,7 +90,7 @@ class RemovedSet(Frozen):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class StandardErrors(Frozen):
-    """How far scores of these samples are from those of endlessly many, as standard errors (EC-7.9).
+    """How far scores of these samples are from those of endlessly many, as standard errors (EC-7.10).
 
     Two of them each way hold the value of endlessly many samples in about 92 % of all cases (10 groups), in fewer where
     an importance rests on few samples.  Of what no sample shows they do not know: those of a silent neuron are 0.
@@ -152,11 +152,11 @@ class StandardErrors(Frozen):
 
     @property
     def on_few(self) -> float:
-        """The share of the importances, 0 left aside, that rest on fewer than ten samples, (I/error)² < 10 (EC-7.9)."""
+        """The share of the importances, 0 left aside, that rest on under ten samples, (I/error)² < 10 (EC-7.10)."""
         return float(np.mean(self.relative >= FEW**-0.5)) if self.relative.size else 0.0
 
     def removed(self, sparsity: float, scope: Scope = "global", *, masks: Sequence[Mask] | None = None) -> RemovedSet:
-        """How sure the set is that a sparsity removes: what other samples would keep of it (EC-5.11).
+        """How sure the set is that a sparsity removes: what other samples would keep of it (EC-5.13).
 
         Parameters
         ----------
@@ -197,7 +197,7 @@ class StandardErrors(Frozen):
 def standard_errors(
     mlp: MLP, x: Samples, metric: Metric = "output", groups: int = 10, *, batch_size: int | None = None
 ) -> StandardErrors:
-    """√((G−1)/G Σ_g (θ_(g) − θ̄)²), where θ_(g) is a score without the samples of group g: the jackknife (EC-7.9).
+    """√((G−1)/G Σ_g (θ_(g) − θ̄)²), where θ_(g) is a score without the samples of group g: the jackknife (EC-7.10).
 
     Every G-th sample is in the same group, those of weight 0 not counted.  The samples are read once.
 
@@ -252,7 +252,7 @@ def standard_errors(
 
 
 def whole_and_without_each(groups: list[Moments]) -> Iterator[Moments]:
-    """The moments of all groups, then those without each: merged from both ends, in 3 G − 5 merges (EC-7.4, EC-7.9).
+    """The moments of all groups, then those without each: merged from both ends, in 3 G − 5 merges (EC-7.5, EC-7.10).
 
     `groups` is used up, so that what is done is let go.
     """
@@ -267,7 +267,7 @@ def whole_and_without_each(groups: list[Moments]) -> Iterator[Moments]:
 
 
 def _jackknife(values: Sequence[Array]) -> Array:
-    """√((G−1)/G Σ_g (θ_(g) − θ̄)²), 0 where all are the same, whose mean would be rounded (EC-7.9)."""
+    """√((G−1)/G Σ_g (θ_(g) − θ̄)²), 0 where all are the same, whose mean would be rounded (EC-7.10)."""
     G = len(values)
     mean = values[0] + sum(value - values[0] for value in values) / G
     root = reduce(np.hypot, (value - mean for value in values))  # of the sum of squares, which may underflow

@@ -1,4 +1,4 @@
-"""How far an activation is from its tangent near z (EC-9.8), and its slopes far from 0 (EC-9.4).
+"""How far an activation is from its tangent near z (EC-9.6), and its slopes far from 0 (EC-9.5).
 
 Bounds and limits only: no derivative stands here.
 """

@@ -1,4 +1,4 @@
-"""The δ beyond which every activation is its asymptote to rounding (EC-9.4)."""
+"""The δ beyond which every activation is its asymptote to rounding (EC-9.5)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Bracket:
 
 
 def bracket(removal: Removal) -> Bracket:
-    """For the neurons of `removal`; where they are sines, a period, whatever is behind them (EC-9.4)."""
+    """For the neurons of `removal`; where they are sines, a period, whatever is behind them (EC-9.5)."""
     I, J = removal.shape
     if removal.activation[removal.l].name == "sin":
         pi = np.full(I, 4 * np.arctan(removal.p.dtype.type(1)))

@@ -111,7 +111,7 @@ def inputs_and_preactivations(mlp: MLP, x: Array) -> tuple[list[Array], list[Arr
 
 
 def embedding(p: Problem, outputs: Array) -> Array:
-    """φ(f) whose squared Euclidean change is the metric to first order, shape (..., R) (EC-4.5, EC-4.7, EC-4.8).
+    """φ(f) whose squared Euclidean change is the metric to first order, shape (..., R) (EC-4.8, EC-4.5, EC-4.6).
 
     f itself; the probabilities p; 2√p, whose squared change is Σ (Δp)²/p; the loss of a sample.
     Analytic in the outputs, for the complex step.
@@ -163,7 +163,7 @@ def _probabilities(outputs: Array) -> Array:
 
 
 def two_pass_moments(weight: Array, s: Array, a: Array) -> tuple[Any, Any]:
-    """μ = E[s a]/E[s] and v = E[s (a − μ)²] of one neuron i and one input j (EC-3.3, EC-3.4)."""
+    """μ = E[s a]/E[s] and v = E[s (a − μ)²] of one neuron i and one input j (EC-3.4, EC-3.5)."""
     total = (weight * s).sum()
     if total == 0:
         return total, total
@@ -173,7 +173,7 @@ def two_pass_moments(weight: Array, s: Array, a: Array) -> tuple[Any, Any]:
 
 
 def scores_from_sensitivities(p: Problem, inputs: list[Array], sensitivities: list[Array]) -> Scores:
-    """δ* = w μ and I = w² v, weight by weight, from s of shape (N, n_l) per layer (EC-3.3, EC-3.4)."""
+    """δ* = w μ and I = w² v, weight by weight, from s of shape (N, n_l) per layer (EC-3.4, EC-3.5)."""
     importance = [np.zeros_like(w) for w in p.mlp.weights]
     bias_shift = [np.zeros_like(w) for w in p.mlp.weights]
     for l, weights in enumerate(p.mlp.weights):

@@ -1,4 +1,4 @@
-"""Derivatives that are exact to rounding without any rule of differentiation: Im f(z + ih)/h (EC-9.3)."""
+"""Derivatives that are exact to rounding without any rule of differentiation: Im f(z + ih)/h (EC-9.4)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def complex_step(
     x: Samples,
     metric: Metric = "output",
 ) -> Scores:
-    """EC scores with ∂φ/∂z_i = Im φ(z_i + ih)/h, h = 1e-200 (EC-9.3; Squire and Trapp, 1998).
+    """EC scores with ∂φ/∂z_i = Im φ(z_i + ih)/h, h = 1e-200 (EC-9.4; Squire and Trapp, 1998).
 
     One evaluation of the downstream network a neuron; no subtraction, so no cancellation.  float32 is
     computed in float64.

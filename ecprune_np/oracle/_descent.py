@@ -1,4 +1,4 @@
-"""Downhill to a minimum of Φ_true over δ, many weights at a time (EC-9.4)."""
+"""Downhill to a minimum of Φ_true over δ, many weights at a time (EC-9.5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Importances, shifts and moments from the definition, without rounding: the court of last resort (EC-9.7)."""
+"""Importances, shifts and moments from the definition, without rounding: the court of last resort (EC-9.8)."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class ExactScores(Scores):
 
 
 def exact(mlp: MLP, x: Samples, metric: Metric = "output", *, digits: int = 50) -> ExactScores:
-    """The definition in arithmetic without rounding; what is returned is rounded once (EC-9.7, EC-3.3, EC-3.4, EC-3.5).
+    """The definition in arithmetic without rounding; what is returned is rounded once (EC-9.8, EC-3.4, EC-3.5, EC-3.6).
 
     Parameters, samples, their weights and targets are the numbers that they are in the network's dtype; leaky_relu's
     slope is Python's 0.01 in every dtype; a callable metric is called with the outputs rounded to the dtype, and its
@@ -105,7 +105,7 @@ def exact(mlp: MLP, x: Samples, metric: Metric = "output", *, digits: int = 50) 
 
 
 def layer_values(R: Arithmetic, p: Pass, l: int) -> tuple[Array, ...]:
-    """I, δ*, R, S, μ and v of a layer, as they read (EC-3.3, EC-3.4, EC-3.5, EC-3.9)."""
+    """I, δ*, R, S, μ and v of a layer, as they read (EC-3.4, EC-3.5, EC-3.6, EC-3.2)."""
     w, a, s = p.weights[l], p.inputs[l], p.sensitivity(l)  # s_i holds the samples' weights
     S = s.sum(axis=0)
     mu = np.full(w.shape, R.number(0))

@@ -1,4 +1,4 @@
-"""The ten activations and their slopes once more, as EC-10 defines them, in numbers without rounding (EC-9.7)."""
+"""The ten activations and their slopes once more, as EC-10 defines them, in numbers without rounding (EC-9.8)."""
 
 from __future__ import annotations
 

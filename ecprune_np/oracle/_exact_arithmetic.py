@@ -1,4 +1,4 @@
-"""Numbers without rounding: rationals, or intervals with as many digits as it takes to decide (EC-9.7).
+"""Numbers without rounding: rationals, or intervals with as many digits as it takes to decide (EC-9.8).
 
 Both are objects in NumPy's arrays, so that +, −, ·, /, @ and sums read as in the equations.
 """
@@ -128,7 +128,7 @@ class Intervals:
         return self.context.make_mpf((erfc(high, bits, "f"), erfc(low, bits, "c")))
 
     def rounded(self, array: Array, dtype: Any) -> Array:
-        """The numbers of a dtype that both ends are nearest to (EC-9.7)."""
+        """The numbers of a dtype that both ends are nearest to (EC-9.8)."""
         with _checks.overflow_raised_later():
             return each(lambda x: self._nearest(x, dtype), array).astype(dtype)
 

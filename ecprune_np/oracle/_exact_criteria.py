@@ -1,4 +1,4 @@
-"""Rival criteria, the gradient of a loss, and masks, without rounding (EC-9.7)."""
+"""Rival criteria, the gradient of a loss, and masks, without rounding (EC-9.8)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CriterionName = Literal["wanda", "gradient_magnitude", "obc", "obs"]
 def exact_criterion(
     name: CriterionName, mlp: MLP, x: Samples, metric: Metric | None = None, *, digits: int = 50
 ) -> Scores:
-    """A rival criterion without rounding, as `exact` has EC's (EC-9.7, EC-6.1, EC-6.3, EC-6.6, EC-6.7).
+    """A rival criterion without rounding, as `exact` has EC's (EC-9.8, EC-6.1, EC-6.3, EC-6.8, EC-6.7).
 
     "obc" and "obs" are 0 where other columns of the least-squares problem can replace a weight's.  Where all is
     rational, elimination over the integers decides that; elsewhere a pivot that is not told from 0 with eight times
@@ -87,7 +87,7 @@ def exact_criterion(
 def exact_gradient(
     mlp: MLP, x: Samples, metric: LossName = "mse", *, digits: int = 50
 ) -> tuple[Any, tuple[Array, ...], tuple[Array, ...]]:
-    """E[ℓ] and its derivatives, computed without rounding and rounded once (EC-9.7, EC-2.4, EC-2.5, EC-2.6).
+    """E[ℓ] and its derivatives, computed without rounding and rounded once (EC-9.8, EC-2.4, EC-2.5, EC-2.6).
 
     Parameters
     ----------
@@ -187,7 +187,7 @@ def wanda(R: Any, p: Pass) -> list[Array]:
 
 
 def gradient_magnitude(R: Any, p: Pass) -> list[Array]:
-    """|w_ij ∂E[ℓ]/∂w_ij| (EC-6.6)."""
+    """|w_ij ∂E[ℓ]/∂w_ij| (EC-6.8)."""
     return [abs(w * derivative) for w, derivative in zip(p.weights, gradient(p)[0])]
 
 

@@ -1,4 +1,4 @@
-"""The network, its derivatives and the metrics, as they are defined, in numbers without rounding (EC-9.7)."""
+"""The network, its derivatives and the metrics, as they are defined, in numbers without rounding (EC-9.8)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Pass(NamedTuple):
     y: Array | None
 
     def sensitivity(self, l: int) -> Array:
-        """p_n s_i, s_i = Σ_r m_r (c_rᵀ J_i)², shape (N, n_l) (EC-3.9)."""
+        """p_n s_i, s_i = Σ_r m_r (c_rᵀ J_i)², shape (N, n_l) (EC-3.2)."""
         s: Array = (self.factors[:, :, np.newaxis] * self.derivatives[l] ** 2).sum(axis=1)
         return self.probability[:, np.newaxis] * s
 
@@ -73,7 +73,7 @@ def passed(R: Arithmetic, given: Problem) -> Pass:
 
 
 def cotangents(R: Any, given: Problem, f: Array, y: Array | None) -> tuple[Array, Array]:
-    """m_r (N, R) and c_r (N, R, K), M = Σ_r m_r c_r c_rᵀ (EC-4.1 to EC-4.4, EC-2.7).
+    """m_r (N, R) and c_r (N, R, K), M = Σ_r m_r c_r c_rᵀ (EC-4.1 to EC-4.3, EC-4.7, EC-2.7).
 
     softmax has m_r = p_r², fisher m_r = p_r, both c_r = e_r − p; the others m_r = 1.
     """

@@ -1,4 +1,4 @@
-"""Which δ cannot be the best, told for all weights of a neuron at once (EC-9.4, EC-9.8)."""
+"""Which δ cannot be the best, told for all weights of a neuron at once (EC-9.5, EC-9.6)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Tails:
 
 
 def tails(removal: Removal, size: Norms, where: Bracket, noise: Any) -> Tails:
-    """Where every activation is its asymptote, Φ_true is one parabola (EC-9.4); it is infinite where none ever is."""
+    """Where every activation is its asymptote, Φ_true is one parabola (EC-9.5); it is infinite where none ever is."""
     ends = np.array([where.low.min(), where.high.max()])
     outside = parabolas(removal, size, ends, np.zeros_like(ends))
     s, least = outside.vertex(np.array([-np.inf, 0]), np.array([0, np.inf]))
@@ -94,7 +94,7 @@ class _Cells:
 def not_excluded(
     removal: Removal, size: Norms, value: Array, best: Points, where: Bracket, noise: Any
 ) -> tuple[Remaining, Mask]:
-    """The least interval for each weight outside of which nothing in the bracket is below `value` (EC-9.8).
+    """The least interval for each weight outside of which nothing in the bracket is below `value` (EC-9.6).
 
     And whether it is settled that nothing in it is below the best that is known.  The widest cells of the bracket are
     halved, as long as that serves more of the weights that are not settled than it costs expansions.

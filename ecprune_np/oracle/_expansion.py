@@ -1,4 +1,4 @@
-"""The change of the outputs as a linear function of z_i, and how far it is from one (EC-9.8)."""
+"""The change of the outputs as a linear function of z_i, and how far it is from one (EC-9.6)."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def norms(removal: Removal) -> Norms:
 
 
 def expansion(removal: Removal, size: Norms, i: Indices, t: Array, reach: Array, n: slice = ALL) -> Expansion:
-    """`Expansion` of h(t) = c_rᵀ (f(z_i + t) − f) for |τ| ≤ reach, t and reach (J, N) or (J, 1) (EC-9.8).
+    """`Expansion` of h(t) = c_rᵀ (f(z_i + t) − f) for |τ| ≤ reach, t and reach (J, N) or (J, 1) (EC-9.6).
 
     Behind neuron i all is a function of its activation a alone: `slope`, λ and κ are in a until the last lines,
     the latter two as norms over a layer.

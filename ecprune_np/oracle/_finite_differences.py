@@ -115,7 +115,7 @@ def finite_differences(
                 s, ds, a = sensitivities[l][:, i], sensitivity_errors[l][:, i], inputs[l][:, j]
                 mean, _ = two_pass_moments(p.weight, s, a)
                 total = (p.weight * s).sum()
-                # dv = E[ds (a − μ)²] and dμ = E[ds (a − μ)]/S, to first order in ds (EC-9.6)
+                # dv = E[ds (a − μ)²] and dμ = E[ds (a − μ)]/S, to first order in ds (EC-9.3)
                 importance_error[l][i, j] = weights[i, j] ** 2 * (p.weight * ds * (a - mean) ** 2).sum()
                 spread = (p.weight * ds * np.abs(a - mean)).sum()
                 bias_shift_error[l][i, j] = np.abs(weights[i, j]) * (spread / total if total > 0 else 0)

@@ -1,4 +1,4 @@
-"""Where a minimum of Φ_true is likely to be: Newton's method on polynomials (EC-9.4)."""
+"""Where a minimum of Φ_true is likely to be: Newton's method on polynomials (EC-9.5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Intervals of δ, and what an expansion at the centre says of all of one (EC-9.8)."""
+"""Intervals of δ, and what an expansion at the centre says of all of one (EC-9.6)."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def around(k: Indices, centre: Array, ends: tuple[Array, Array]) -> Intervals:
 
 @dataclass(frozen=True, eq=False)
 class Lines:
-    """What the outputs' change is near the centres: Φ_true, and in norm λ and κ (EC-9.8)."""
+    """What the outputs' change is near the centres: Φ_true, and in norm λ and κ (EC-9.6)."""
 
     at: Points
     kink: Array

@@ -89,7 +89,7 @@ def output_derivative(mlp: MLP, slopes: list[Array], layer: int, i: int) -> Arra
 
 
 def sensitivity(p: Problem, n: int, outputs: Array, c: Array | None, jacobian: Array) -> Any:
-    """s_i = Jᵀ M J of sample n, as the sum of squares Σ_r (c_rᵀ J)² that it is (EC-3.9)."""
+    """s_i = Jᵀ M J of sample n, as the sum of squares Σ_r (c_rᵀ J)² that it is (EC-3.2)."""
     if c is not None:
         return sum((c_r @ jacobian) ** 2 for c_r in c)
     if p.metric == "output":

@@ -1,4 +1,4 @@
-"""The least Φ_true of all weights of some neurons, and where it is (EC-9.4)."""
+"""The least Φ_true of all weights of some neurons, and where it is (EC-9.5)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Minimum(NamedTuple):
 
 
 def least_change(removal: Removal, size: Norms, max_steps: int, max_intervals: int) -> Minimum:
-    """On the pieces of a piecewise linear network, else by a search; from the better of δ = 0 and δ* (EC-9.4).
+    """On the pieces of a piecewise linear network, else by a search; from the better of δ = 0 and δ* (EC-9.5).
 
     Where even these overflow, they are returned: that is an error, which the caller raises.
     """

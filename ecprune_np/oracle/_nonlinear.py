@@ -1,4 +1,4 @@
-"""What is really lost: for every weight, the true minimum over δ, without linearisation (EC-8.3, EC-9.4)."""
+"""What is really lost: for every weight, the true minimum over δ, without linearisation (EC-8.3, EC-9.5)."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def nonlinear(
     memory: int = MEMORY,
     progress: Callable[[int, int], None] | None = None,
 ) -> NonlinearScores:
-    """min over δ of Φ_true(δ) = E‖f(w_ij = 0, b_i + δ) − f‖²_M, weight by weight (EC-9.4, EC-9.8, EC-9.9).
+    """min over δ of Φ_true(δ) = E‖f(w_ij = 0, b_i + δ) − f‖²_M, weight by weight (EC-9.5, EC-9.6, EC-9.7).
 
     M is taken at the unpruned outputs.  It is the minimum over all δ, not one near 0, and of several that tie the one
     with the smallest |δ|.  Where the network from neuron i on is piecewise linear, it is found on the pieces, exactly.

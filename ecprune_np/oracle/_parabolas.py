@@ -1,4 +1,4 @@
-"""Φ_true of all weights of a neuron at once, as parabolas, from one expansion of the neuron for each (EC-9.8)."""
+"""Φ_true of all weights of a neuron at once, as parabolas, from one expansion of the neuron for each (EC-9.6)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Parabolas:
 
 
 def parabolas(removal: Removal, size: Norms, centres: Array, half: Array) -> Parabolas:
-    """Around t = δ in all samples, so that τ = s − w_ij a_j; products of matrices give them for all j (EC-9.8)."""
+    """Around t = δ in all samples, so that τ = s − w_ij a_j; products of matrices give them for all j (EC-9.6)."""
     (I, J), p = removal.shape, removal.p
     w = removal.weights.reshape(I, J, 1)
     a, b, k4, removed_l2, scale = np.zeros((5, I, J, len(centres)), p.dtype)

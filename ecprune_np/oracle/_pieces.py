@@ -1,4 +1,4 @@
-"""What a piecewise linear network makes of z_i + t, piece by piece (EC-9.9)."""
+"""What a piecewise linear network makes of z_i + t, piece by piece (EC-9.7)."""
 
 from __future__ import annotations
 

@@ -162,7 +162,7 @@ class Removal:
                 yield J, n, i[J], shift[J, np.newaxis] - w[J, np.newaxis] * self.inputs[j[J], n]
 
     def first_order_shift(self) -> Array:
-        """δ*_ij = w_ij E[s_i a_j]/E[s_i] over k, 0 for a dead neuron (EC-3.3)."""
+        """δ*_ij = w_ij E[s_i a_j]/E[s_i] over k, 0 for a dead neuron (EC-3.4)."""
         _, g = self.changes_and_slopes(self.neurons, np.zeros((len(self.neurons), self.p.n_samples), self.p.dtype))
         s = self.p.weight * squares(g)
         total = s.sum(axis=1, keepdims=True)

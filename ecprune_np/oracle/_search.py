@@ -1,4 +1,4 @@
-"""The least Φ_true over δ, weight by weight: an interval is settled, or halved (EC-9.8)."""
+"""The least Φ_true over δ, weight by weight: an interval is settled, or halved (EC-9.6)."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def downhill(task: Task, start: tuple[Array, Array], guess: Array) -> tuple[Poin
 
 
 def search(task: Task, best: Points, converged: Mask, remaining: Remaining, finished: Mask) -> Found:
-    """The least Φ_true, given the best that is known, where a lower one may be, and which are finished (EC-9.8).
+    """The least Φ_true, given the best that is known, where a lower one may be, and which are finished (EC-9.6).
 
     In most networks all are.  Else an interval around the best δ, its home, that covers all between the ends is
     narrowed, and what lies beside it halved.  Where a centre is lower, a descent from it finds a better δ, and all

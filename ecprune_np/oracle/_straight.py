@@ -1,4 +1,4 @@
-"""The least Φ_true of all weights of a neuron, exactly, where the network behind it is piecewise linear (EC-9.9)."""
+"""The least Φ_true of all weights of a neuron, exactly, where the network behind it is piecewise linear (EC-9.7)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CARRIED = 1e-13  # of the value at the centre, by which others have been rounded
 
 
 def least(removal: Removal, x: int, start: Array, value: Array, noise: Any) -> tuple[Array, Array]:
-    """The best δ and its Φ_true for all weights of neuron number x, seen from a start (EC-9.9).
+    """The best δ and its Φ_true for all weights of neuron number x, seen from a start (EC-9.7).
 
     What has been found as a sum over pieces is evaluated again by the network.  As the sums are rounded by what the
     start is worth, a minimum that is much lower, or may tie with a nearer one, becomes the start of another round.

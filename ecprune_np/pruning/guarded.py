@@ -1,4 +1,4 @@
-"""The paper's shifts, held back where they do harm: a factor a layer, judged by the true change (EC-5.10)."""
+"""The paper's shifts, held back where they do harm: a factor a layer, judged by the true change (EC-5.12)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FACTORS = (1.0, 0.5, 0.25, 0.125, 0.0)  # of a layer's shifts
 def guarded_biases(
     mlp: MLP, shifts: Sequence[Array], target: MLP, x: Samples, metric: Metric = "output"
 ) -> tuple[Array, ...]:
-    """b^l + t_l δ^l with t_l ∈ [0, 1], so that E‖f − f_target‖²_M is not above that of no shift (EC-5.10).
+    """b^l + t_l δ^l with t_l ∈ [0, 1], so that E‖f − f_target‖²_M is not above that of no shift (EC-5.12).
 
     `mlp` has lost its weights already.  It starts from the best of FACTORS for all layers alike, no shift and the whole
     ones among them, and then takes for each layer, the last one first, the best of them: no choice raises the change.

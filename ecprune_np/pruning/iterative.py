@@ -1,4 +1,4 @@
-"""Pruning in many bites, the weights that are left scored anew before each (EC-5.6, EC-5.8)."""
+"""Pruning in many bites, the weights that are left scored anew before each (EC-5.7, EC-5.9)."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def prune_iteratively(
     batch_size: int | None = None,
     callback: Callable[[int, Pruned], None] | None = None,
 ) -> Pruned:
-    """Prune in `steps` bites, scoring the surviving weights anew before each (EC-5.6, EC-5.12).
+    """Prune in `steps` bites, scoring the surviving weights anew before each (EC-5.7, EC-5.8).
 
-    Inputs and neurons that no longer reach an output cost nothing from then on (EC-5.8).
+    Inputs and neurons that no longer reach an output cost nothing from then on (EC-5.9).
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def gone_already(pruned: Pruned, sparsity: float, scope: Scope) -> float:
 
 
 def sparsity_schedule(sparsity: float, steps: int, start: float = 0.0) -> list[float]:
-    """Z_t = Z_0 + (Z − Z_0) (1 − (1 − t/T)³) for t = 1, ..., T: ever smaller bites (EC-5.6; Zhu and Gupta, 2018).
+    """Z_t = Z_0 + (Z − Z_0) (1 − (1 − t/T)³) for t = 1, ..., T: ever smaller bites (EC-5.7; Zhu and Gupta, 2018).
 
     Parameters
     ----------
@@ -182,7 +182,7 @@ def _scored_anew(pruned: Pruned, x: Samples, metric: Metric, batch_size: int | N
 
 
 def scores_of_survivors(mlp: MLP, x: Samples, metric: Metric = "output", *, batch_size: int | None = None) -> Scores:
-    """`elimination_compensation`, where weights on no path to an output get their 0 without any computing (EC-5.8).
+    """`elimination_compensation`, where weights on no path to an output get their 0 without any computing (EC-5.9).
 
     The other weights' values are the same up to rounding.  Arguments and errors as `elimination_compensation`.
     """

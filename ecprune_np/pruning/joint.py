@@ -1,4 +1,4 @@
-"""The bias shifts that are optimal together, to first order: one least-squares problem in all biases (EC-5.3)."""
+"""The bias shifts that are optimal together, to first order: one least-squares problem in all biases (EC-5.4)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def joint_shifts(
     biases: FreeBiases = "all",
     batch_size: int | None = None,
 ) -> tuple[Array, ...]:
-    """d = argmin E‖Σ_i J_i (d_i − Σ_{j removed} w_ij a_j)‖²_M over all biases (EC-5.3).
+    """d = argmin E‖Σ_i J_i (d_i − Σ_{j removed} w_ij a_j)‖²_M over all biases (EC-5.4).
 
     The shortest such d, where there are several.  The rows of the problem are reduced by QR, batch by batch, never
     squared: memory O(B² + batch · B) for B biases, time O(N R B²).  Directions below rounding (of the largest singular

@@ -50,8 +50,8 @@ def prune(
         True = kept, of a network that is pruned already: what they removed stays removed and counts.
     compensation : {"independent", "guarded", "joint", "row", "refit"} or None, default "independent"
         What answers: each bias by Σ_{j removed} δ*_ij; the same held back where it does harm, so that the true change
-        is never above that of no shift (EC-5.10); all biases, optimal together to first order (EC-5.3); each neuron's
-        surviving weights and bias, by least squares (EC-5.9); the best biases that a search finds (EC-5.4); nothing.
+        is never above that of no shift (EC-5.12); all biases, optimal together to first order (EC-5.4); each neuron's
+        surviving weights and bias, by least squares (EC-5.10); the best biases that a search finds (EC-5.5); nothing.
     x : array (N, n_0), ec.Batch, or an iterator of them, optional
         The samples that all but "independent" and None need; all but "joint" read them more than once.
     metric : str or callable, optional
@@ -158,20 +158,20 @@ def independent(removal: Removal) -> MLP:
 
 
 def guarded(removal: Removal) -> MLP:
-    """The paper's, held back where they do harm (EC-5.10)."""
+    """The paper's, held back where they do harm (EC-5.12)."""
     bare = uncompensated_removal(removal)
     biases = guarded_biases(bare, removal.shifts, removal.target, removal.samples, removal.metric)
     return bare.replace(bare.weights, biases)
 
 
 def joint(removal: Removal) -> MLP:
-    """All biases, optimal together to first order (EC-5.3)."""
+    """All biases, optimal together to first order (EC-5.4)."""
     kept = [~gone for gone in removal.removed]
     return removal.with_shifts(joint_shifts(removal.mlp, removal.samples, kept, removal.metric))
 
 
 def refit(removal: Removal) -> MLP:
-    """The best of the others, and from there the best biases that a search finds (EC-5.4)."""
+    """The best of the others, and from there the best biases that a search finds (EC-5.5)."""
     x, metric = removal.samples, removal.metric
     starts = [start(removal) for start in (independent, joint, uncompensated_removal)]
     changes = [true_change(start, removal.target, x, metric) for start in starts]
@@ -180,7 +180,7 @@ def refit(removal: Removal) -> MLP:
 
 
 def row(removal: Removal) -> MLP:
-    """Each neuron's own surviving weights and its bias, against the target (EC-5.9)."""
+    """Each neuron's own surviving weights and its bias, against the target (EC-5.10)."""
     return refit_rows(removal.mlp, removal.masks, removal.target, removal.samples, removal.metric)
 
 

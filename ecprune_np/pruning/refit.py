@@ -1,4 +1,4 @@
-"""The ceiling of bias compensation: all biases of a pruned network refitted to the dense outputs (EC-5.4)."""
+"""The ceiling of bias compensation: all biases of a pruned network refitted to the dense outputs (EC-5.5)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PROGRESS = 1e-10  # of the value, relative: a step that gains less is the last
 
 
 def refit_biases(pruned: Pruned, mlp: MLP, x: Samples, metric: Metric = "output") -> Pruned:
-    """min over all biases b of E‖f_{P,b} − f‖²_M, with M at the outputs f of the dense `mlp` (EC-5.4).
+    """min over all biases b of E‖f_{P,b} − f‖²_M, with M at the outputs f of the dense `mlp` (EC-5.5).
 
     The Levenberg-Marquardt method from the biases that `pruned` has, with the Jacobian from the pullback: a
     local minimum, never worse than the start.  The samples are read anew in each step, a batch at a time: memory

@@ -1,4 +1,4 @@
-"""Each neuron's surviving weights and bias, against the dense network: layer-wise least squares (EC-5.9)."""
+"""Each neuron's surviving weights and bias, against the dense network: layer-wise least squares (EC-5.10)."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def refit_rows(
     epsilon: float = EPSILON,
     ridge: float = RIDGE,
 ) -> MLP:
-    """argmin over w, b of E[(s_i/S_i + ε)(w·a' + b − z_i)²] + λ ‖w − w_i‖², layer by layer (EC-5.9).
+    """argmin over w, b of E[(s_i/S_i + ε)(w·a' + b − z_i)²] + λ ‖w − w_i‖², layer by layer (EC-5.10).
 
     w are the weights of neuron i that `masks` keep, z_i its preactivation in `target`, a' what it receives in the
     network as pruned and repaired so far, s_i its sensitivity in `mlp`, before the weights went; λ is `ridge` times
@@ -60,7 +60,7 @@ def refit_rows_over(
     epsilon: float = EPSILON,
     ridge: float = RIDGE,
 ) -> MLP:
-    """`refit_rows` on samples that lie in several places (EC-5.9, EC-5.13).
+    """`refit_rows` on samples that lie in several places (EC-5.10, EC-5.11).
 
     `over(collect)` is to return `collect(x)`, or to merge what `collect` returns for the parts of x.
     """

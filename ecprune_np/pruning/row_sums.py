@@ -1,4 +1,4 @@
-"""What rows of weights are fitted from: sums over samples, which merge as moments do (EC-5.9, EC-5.13)."""
+"""What rows of weights are fitted from: sums over samples, which merge as moments do (EC-5.10, EC-5.11)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CONDITION = 1e12  # of a Gram matrix: where it is worse, the rows themselves are
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RowSums(Frozen):
-    """Gram matrices of some neurons of a layer, with ã = (a' − r, 1) and y_i what z_i lacks (EC-5.9).
+    """Gram matrices of some neurons of a layer, with ã = (a' − r, 1) and y_i what z_i lacks (EC-5.10).
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class RowSums(Frozen):
         return f"RowSums({self.kept.shape[1]} inputs, {len(self.kept)} neurons)"
 
     def merge(self, other: RowSums) -> RowSums:
-        """G + T G' Tᵀ, where T ã' = ã: the sums over both sets of samples together (EC-5.13)."""
+        """G + T G' Tᵀ, where T ã' = ã: the sums over both sets of samples together (EC-5.11)."""
         _check_same(self, other)
         d = centred(other.reference, self.reference)
         whole, steps = _extended(d, 0), [_extended(d[kept], 0) for kept in self.kept]
@@ -94,7 +94,7 @@ class RowSums(Frozen):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RowFactors(Frozen):
-    """Triangular factors of the rows √ω_i (ã, y_i) themselves, for neurons whose Gram matrix would not do (EC-5.9).
+    """Triangular factors of the rows √ω_i (ã, y_i) themselves, for neurons whose Gram matrix would not do (EC-5.10).
 
     Attributes
     ----------

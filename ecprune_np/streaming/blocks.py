@@ -113,7 +113,7 @@ def _forward(mlp: MLP, a: Array, scratch: Scratch) -> Trace:
 
 
 def _layer_moments(mlp: MLP, l: int, x: Array, sums: _Sums, sensitivities: Array) -> LayerMoments:
-    """Layer l's moments from its sums, and from the samples x once more where their difference cancels (EC-7.3)."""
+    """Layer l's moments from its sums, and from the samples x once more where their difference cancels (EC-7.4)."""
     offset, variance = sums.mean_and_variance()
     cancelled = variance < CANCELLATION * sums.second
     neurons = np.flatnonzero(cancelled.any(axis=1))
@@ -137,7 +137,7 @@ def _added(sums: list[_Sums], more: list[_Sums]) -> list[_Sums]:
 
 @dataclass
 class _Sums:
-    """S_i, E[s_i ã_j] and E[s_i ã_j²] of one layer, ã_j = a_j − r_j, to be added up block by block (EC-7.2, EC-7.3)."""
+    """S_i, E[s_i ã_j] and E[s_i ã_j²] of one layer, ã_j = a_j − r_j, to be added up block by block (EC-7.2, EC-7.4)."""
 
     reference: Array
     sensitivity: Array
@@ -158,7 +158,7 @@ class _Sums:
         self.second += other.second
 
     def mean_and_variance(self) -> tuple[Array, Array]:
-        """μ̃_ij = E[s_i ã_j] / S_i and v_ij = E[s_i ã_j²] − S_i μ̃_ij² (EC-7.3)."""
+        """μ̃_ij = E[s_i ã_j] / S_i and v_ij = E[s_i ã_j²] − S_i μ̃_ij² (EC-7.4)."""
         offset = self.first / np.where(self.sensitivity > 0, self.sensitivity, 1)[:, np.newaxis]
         return offset, self.second - self.first * offset
 
@@ -183,7 +183,7 @@ def mean_of(a: Array) -> Array:
 
 
 def _two_pass(s: Array, a: Array) -> tuple[Array, Array]:
-    """The mean of the columns of a weighted by s, and their variance about it, in two passes (EC-3.3, EC-3.4)."""
+    """The mean of the columns of a weighted by s, and their variance about it, in two passes (EC-3.4, EC-3.5)."""
     seen = s > 0
     s, a = s[seen], a[seen]
     first = a[0]

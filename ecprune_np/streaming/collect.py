@@ -79,7 +79,7 @@ def moments_of_batches(
 ) -> list[Moments]:
     """`collect_moments` of checked batches; raises a `BatchError` as it does.
 
-    With several groups, those of each: the samples that have a weight are dealt out to them in turn (EC-7.9).
+    With several groups, those of each: the samples that have a weight are dealt out to them in turn (EC-7.10).
     """
     moments: list[Moments | None] = []
     number = seen = 0  # batches that are done, and their samples

@@ -1,4 +1,4 @@
-"""Rows of least-squares problems, a batch at a time, reduced by QR: for what needs more than moments (EC-5.3, EC-6)."""
+"""Rows of least-squares problems, a batch at a time, reduced by QR: for what needs more than moments (EC-5.4, EC-6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much the outputs listen to each neuron, sample by sample: squares of the pullback, summed up (EC-3.9)."""
+"""How much the outputs listen to each neuron, sample by sample: squares of the pullback, summed up (EC-3.2)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def block_size(mlp: MLP, reduced: bool) -> int:
 def weighted_sensitivities(
     mlp: MLP, trace: Trace, cotangents: Array, share: Array, scratch: Scratch, out: list[Array]
 ) -> None:
-    """share · s_i with s_i = Σ_r (c_rᵀ J_i)², per layer (N, n_l), into `out` (EC-3.9).
+    """share · s_i with s_i = Σ_r (c_rᵀ J_i)², per layer (N, n_l), into `out` (EC-3.2).
 
     `cotangents` has shape (R, N, K), `share` (N,).  It is `pullback` a slab of samples at a time, which is used up
     before the next one comes.  Cotangents that are the same for all samples are one row until the first σ' ≠ 1.

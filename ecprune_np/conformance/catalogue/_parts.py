@@ -135,7 +135,7 @@ def with_s(sensitivity: Callable[[Parts], Any]) -> Callable[[Parts], Parts]:
 
 
 def squares(J: Array) -> Array:
-    """Σ_r c_r² (EC-3.9)."""
+    """Σ_r c_r² (EC-3.2)."""
     total: Array = np.einsum("rni,rni->ni", J, J)
     return total
 
@@ -148,7 +148,7 @@ def quotient(numerator: Array, denominator: Any) -> Array:
 
 
 def mean(s: Array, a: Array) -> Array:
-    """μ_ij = E[s_i a_j] / S_i (EC-3.3)."""
+    """μ_ij = E[s_i a_j] / S_i (EC-3.4)."""
     return quotient(s.T @ a, s.sum(axis=0)[:, np.newaxis])
 
 
@@ -164,13 +164,13 @@ def about(s: Array, a: Array, centre: Array) -> Array:
 
 
 def right(w: Array, s: Array, a: Array) -> Pair:
-    """I = w² v and δ* = w μ (EC-3.3, EC-3.4)."""
+    """I = w² v and δ* = w μ (EC-3.4, EC-3.5)."""
     centre = mean(s, a)
     return w**2 * about(s, a, centre), w * centre
 
 
 def uncompensated(w: Array, s: Array, a: Array) -> Array:
-    """R = w² E[s a²] (EC-3.5)."""
+    """R = w² E[s a²] (EC-3.6)."""
     importance: Array = w**2 * (s.T @ a**2) / len(a)
     return importance
 

@@ -32,7 +32,7 @@ def plus(epsilon: float, of_sum: bool = False) -> Mistake:
     return Mistake(
         f"sensitivity-{'sum-' * of_sum}plus-{epsilon:.3g}",
         f"{epsilon:.3g} is added to {where} against a division by zero: it is not small beside small sensitivities.",
-        "EC-3.7",
+        "EC-3.8",
         formula=per_layer(guarded_by(epsilon, np.add, of_sum)),
     )
 
@@ -43,7 +43,7 @@ def at_least(epsilon: float, of_sum: bool = False) -> Mistake:
     return Mistake(
         f"sensitivity-{'sum-' * of_sum}at-least-{epsilon:.3g}",
         f"{where} is clamped to {epsilon:.3g} from below against a division by zero: small sensitivities are below it.",
-        "EC-3.7",
+        "EC-3.8",
         formula=per_layer(guarded_by(epsilon, np.maximum, of_sum)),
     )
 
@@ -53,7 +53,7 @@ def zero_below(epsilon: float) -> Mistake:
     return Mistake(
         f"sensitivity-zero-below-{epsilon:.3g}",
         f"The mean μ is 0 where S is below {epsilon:.3g}, as for dead neurons: small sensitivities are not zero.",
-        "EC-3.7",
+        "EC-3.8",
         formula=per_layer(guarded_by(epsilon, lambda S, e: np.where(e < S, S, np.inf))),
     )
 
@@ -95,7 +95,7 @@ def logarithm_of_sum(epsilon: float) -> Mistake:
 
 
 def _clip(id: str, what: str, function: Callable[[Array], Array]) -> Mistake:
-    return Mistake(id, f"The importances are {what}.", "EC-3.4", after=changed(lambda I, p: function(I)))
+    return Mistake(id, f"The importances are {what}.", "EC-3.5", after=changed(lambda I, p: function(I)))
 
 
 def decimals(d: int, quantity: str) -> Mistake:
@@ -117,7 +117,7 @@ def digits(d: int, quantity: str) -> Mistake:
 def _rounded(id: str, what: str, quantity: str, cut: Callable[[Array], Array]) -> Mistake:
     name = quantity.replace("_", " ")
     after = changed(**{quantity.removeprefix("bias_"): lambda v, p: cut(v)})
-    return Mistake(f"{quantity}-rounded-to-{id}", f"Every {name} is rounded to {what}.", "EC-7.6", after=after)
+    return Mistake(f"{quantity}-rounded-to-{id}", f"Every {name} is rounded to {what}.", "EC-7.9", after=after)
 
 
 def differences(step: float, central: bool) -> Mistake:

@@ -177,7 +177,7 @@ DERIVATIVE: tuple[Mistake, ...] = (
     Mistake(
         "derivative-at-the-mean",
         "The Jacobian is that at the mean sample, the same for all samples.",
-        "EC-3.9",
+        "EC-3.2",
         with_s(lambda p: [np.broadcast_to(s, t.shape) for s, t in zip(again(p, x=p.x.mean(0, keepdims=True)).s, p.s)]),
     ),
     Mistake(

@@ -14,9 +14,9 @@ from ._parts import Pairs, Parts, quotient, uncompensated
 ROUNDING = 1e-13
 
 IMPORTANCES: tuple[tuple[str, str, str, Callable[[Array, Parts], Array]], ...] = (
-    ("half", "The importance has a factor 1/2, as the saliency of Optimal Brain Damage has.", "EC-3.4",
+    ("half", "The importance has a factor 1/2, as the saliency of Optimal Brain Damage has.", "EC-3.5",
      lambda I, p: I / 2),
-    ("double", "The importance has a factor 2, as a second derivative of a square has.", "EC-3.4", lambda I, p: 2 * I),
+    ("double", "The importance has a factor 2, as a second derivative of a square has.", "EC-3.5", lambda I, p: 2 * I),
     ("sum-over-samples", "The importance is summed over the samples: a factor N, where E is the mean.", "EC-1.3",
      lambda I, p: I * p.n_samples),
     ("divided-by-samples-again",
@@ -38,26 +38,26 @@ IMPORTANCES: tuple[tuple[str, str, str, Callable[[Array, Parts], Array]], ...] =
      lambda I, p: I * p.n_samples / max(p.n_samples - 1, 1)),
     ("divided-by-N-plus-one", "The variance is divided by N + 1: E is the mean over the samples.", "EC-1.3",
      lambda I, p: I * p.n_samples / (p.n_samples + 1)),
-    ("divided-by-layer-size", "Each layer's importances are divided by its number of weights.", "EC-3.4",
+    ("divided-by-layer-size", "Each layer's importances are divided by its number of weights.", "EC-3.5",
      lambda I, p: I / I.size),
-    ("times-layer-size", "Each layer's importances are multiplied by its number of weights.", "EC-3.4",
+    ("times-layer-size", "Each layer's importances are multiplied by its number of weights.", "EC-3.5",
      lambda I, p: I * I.size),
-    ("root-of-importance", "The importance is the root of the right one, |w| √v.", "EC-3.4", lambda I, p: np.sqrt(I)),
-    ("square-of-importance", "The importance is squared.", "EC-3.4", lambda I, p: I**2),
-    ("reciprocal-of-importance", "The importance is 1/I: small where it should be large.", "EC-3.4",
+    ("root-of-importance", "The importance is the root of the right one, |w| √v.", "EC-3.5", lambda I, p: np.sqrt(I)),
+    ("square-of-importance", "The importance is squared.", "EC-3.5", lambda I, p: I**2),
+    ("reciprocal-of-importance", "The importance is 1/I: small where it should be large.", "EC-3.5",
      lambda I, p: 1 / I),
-    ("importance-sign", "The importance has the wrong sign.", "EC-3.4", lambda I, p: -I),
-    ("logarithm", "The importance is the logarithm of the right one.", "EC-3.4", lambda I, p: np.log(I)),
-    ("logarithm-of-one-plus", "The importance is the logarithm log(1 + I) of the right one.", "EC-3.4",
+    ("importance-sign", "The importance has the wrong sign.", "EC-3.5", lambda I, p: -I),
+    ("logarithm", "The importance is the logarithm of the right one.", "EC-3.5", lambda I, p: np.log(I)),
+    ("logarithm-of-one-plus", "The importance is the logarithm log(1 + I) of the right one.", "EC-3.5",
      lambda I, p: np.log1p(I)),
-    ("logarithm-to-ten", "The importance is the logarithm log10(I) of the right one.", "EC-3.4",
+    ("logarithm-to-ten", "The importance is the logarithm log10(I) of the right one.", "EC-3.5",
      lambda I, p: np.log10(I)),
-    ("row-summed", "Every entry of a row has the row's total importance: a neuron's score, not a weight's.", "EC-3.4",
+    ("row-summed", "Every entry of a row has the row's total importance: a neuron's score, not a weight's.", "EC-3.5",
      lambda I, p: np.broadcast_to(I.sum(axis=1, keepdims=True), I.shape)),
-    ("row-averaged", "Every entry of a row has the row's mean importance: a neuron's score, not a weight's.", "EC-3.4",
+    ("row-averaged", "Every entry of a row has the row's mean importance: a neuron's score, not a weight's.", "EC-3.5",
      lambda I, p: np.broadcast_to(I.mean(axis=1, keepdims=True), I.shape)),
     ("column-summed", "Every entry of a column has the column's total importance: an input's score, not a weight's.",
-     "EC-3.4", lambda I, p: np.broadcast_to(I.sum(axis=0, keepdims=True), I.shape)),
+     "EC-3.5", lambda I, p: np.broadcast_to(I.sum(axis=0, keepdims=True), I.shape)),
 )  # fmt: skip
 
 
@@ -142,7 +142,7 @@ def _left_out(layer: int) -> Callable[[Pairs, Parts], Pairs]:
 
 IMPORTANCE: tuple[Mistake, ...] = (
     *(Mistake(id, sentence, label, after=changed(function)) for id, sentence, label, function in IMPORTANCES),
-    *(Mistake(id, sentence, "EC-3.4", after=after) for id, (sentence, after) in SCALES),
+    *(Mistake(id, sentence, "EC-3.5", after=after) for id, (sentence, after) in SCALES),
     Mistake(
         "last-layer-left-out", "The last layer has no scores: its entries are zero.", "EC-2.1", after=_left_out(-1)
     ),

@@ -73,7 +73,7 @@ METRICS: tuple[tuple[str, str, str, tuple[str, ...], Cotangents], ...] = (
      "(f_k − y_k)².", ("mse",), lambda f, c: c * f.shape[1] / 2),
     ("loss-averaged-over-classes", "EC-2.5", "The cross-entropy is divided by the number of classes.",
      ("cross_entropy",), lambda f, c: c / max(f.shape[1], 2)),
-    ("targets-ignored", "EC-4.4", "The targets are ignored: the squared error is that with y = 0.",
+    ("targets-ignored", "EC-4.7", "The targets are ignored: the squared error is that with y = 0.",
      ("mse",), lambda f, c: 2 * f[np.newaxis] / f.shape[1]),
     ("probabilities-without-targets", "EC-2.5", "The gradient of the cross-entropy is p, where it is p − y.",
      ("cross_entropy",), lambda f, c: _probabilities(f)[np.newaxis, :, -f.shape[1]:]),
@@ -152,7 +152,7 @@ OPTIONS: tuple[Mistake, ...] = (
     Mistake(
         "sample-weights-in-the-mean-only",
         "The samples' weights enter the mean μ, not the variance v.",
-        "EC-3.4",
+        "EC-3.5",
         passes=_unweighted_derivatives,
         formula=_weighted_mean_only,
     ),

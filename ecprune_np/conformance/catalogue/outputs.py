@@ -149,7 +149,7 @@ COMBINATIONS: tuple[tuple[str, str, Callable[[Array, Parts], Array]], ...] = (
 )  # fmt: skip
 
 OUTPUTS: tuple[Mistake, ...] = (
-    *(Mistake(id, sentence, "EC-3.9", _of(function)) for id, sentence, function in COMBINATIONS),
+    *(Mistake(id, sentence, "EC-3.2", _of(function)) for id, sentence, function in COMBINATIONS),
     *(Mistake(id, sentence, "EC-4.1", with_s(function)) for id, sentence, function in GRADIENTS),
     Mistake(
         "mean-over-outputs",

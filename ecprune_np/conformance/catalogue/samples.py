@@ -128,13 +128,13 @@ SAMPLES: tuple[Mistake, ...] = (
     Mistake(
         "samples-mismatched",
         "Sensitivities and activations are of different samples: one of them comes in reverse order.",
-        "EC-3.4",
+        "EC-3.5",
         lambda p: replace(p, s=tuple(s[::-1] for s in p.s)),
     ),
     Mistake(
         "samples-shifted",
         "Sensitivities and activations are of different samples: each is beside those of the next sample.",
-        "EC-3.4",
+        "EC-3.5",
         lambda p: replace(p, s=tuple(np.roll(s, 1, axis=0) for s in p.s)),
     ),
     *(
@@ -144,26 +144,26 @@ SAMPLES: tuple[Mistake, ...] = (
             Mistake(
                 f"batch-importances-averaged-{size}",
                 f"Importances and shifts of batches of {size} are averaged: their means differ, and must be merged.",
-                "EC-7.4",
+                "EC-7.5",
                 formula=_batch_means(size),
             ),
             Mistake(
                 f"batch-importances-averaged-by-size-{size}",
                 f"Importances and shifts of batches of {size} are averaged by size: "
                 "their means differ, and must be merged.",
-                "EC-7.4",
+                "EC-7.5",
                 formula=_weighted_batch_means(size),
             ),
             Mistake(
                 f"batch-importances-added-{size}",
                 f"Importances of batches of {size} are added, their shifts averaged: their moments must be merged.",
-                "EC-7.4",
+                "EC-7.5",
                 formula=_batch_sums(size),
             ),
             Mistake(
                 f"batches-weighted-equally-{size}",
                 f"Batches of {size} count equally: an incomplete last one must count by its size.",
-                "EC-7.4",
+                "EC-7.5",
                 _batch_averages(size),
             ),
         )

@@ -87,10 +87,10 @@ def _next_layers(pairs: Pairs, p: Parts) -> Pairs:
 
 
 SHIFT: tuple[Mistake, ...] = (
-    *(Mistake(id, sentence, "EC-3.3", after=with_shift(function)) for id, sentence, function in SHIFTS),
-    *(Mistake(id, sentence, "EC-3.3", after=changed(shift=function)) for id, sentence, function in SHIFTED),
+    *(Mistake(id, sentence, "EC-3.4", after=with_shift(function)) for id, sentence, function in SHIFTS),
+    *(Mistake(id, sentence, "EC-3.4", after=changed(shift=function)) for id, sentence, function in SHIFTED),
     Mistake(
-        "shift-is-the-new-bias", "The bias shift is b + δ*, the new bias, not its change.", "EC-3.3", after=_with_bias
+        "shift-is-the-new-bias", "The bias shift is b + δ*, the new bias, not its change.", "EC-3.4", after=_with_bias
     ),
-    Mistake("shift-of-next-layer", "Each layer has the next layer's bias shifts.", "EC-3.3", after=_next_layers),
+    Mistake("shift-of-next-layer", "Each layer has the next layer's bias shifts.", "EC-3.4", after=_next_layers),
 )

@@ -48,8 +48,8 @@ class Finding:
 
     Examples
     --------
-    >>> print(ec.conformance.Finding("twice", "importances are doubled", "EC-3.4", "network"))
-    importances are doubled [EC-3.4; the ranking of the weights survives]
+    >>> print(ec.conformance.Finding("twice", "importances are doubled", "EC-3.5", "network"))
+    importances are doubled [EC-3.5; the ranking of the weights survives]
     """
 
     id: str

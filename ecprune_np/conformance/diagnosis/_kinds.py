@@ -44,7 +44,7 @@ def not_finite(right: Sequence[Answer], left: Sequence[Answer]) -> Explanation |
         return None
     count = len({a.case.name for a in explained})
     sentence = f"NaN or inf in {cases(count)}: an importance is never NaN."
-    return Explanation(Finding("not-finite", sentence, "EC-3.7", "lost"), explained)
+    return Explanation(Finding("not-finite", sentence, "EC-3.8", "lost"), explained)
 
 
 def differences(right: Sequence[Answer], left: Sequence[Answer]) -> Explanation | None:
@@ -96,7 +96,7 @@ def precision(right: Sequence[Answer], left: Sequence[Answer]) -> Explanation | 
         if typical <= most and (id != FORMATS[0][1] or worst <= SINGLE):
             exactly = id == FORMATS[0][1] and all(is_single(v) for a in ours for v in a.values)
             evidence = "all are exact float32 numbers" if exactly else "the errors are of its size"
-            finding = Finding(id, sentence.format(evidence), "EC-7.6", "network" if id == FORMATS[0][1] else "")
+            finding = Finding(id, sentence.format(evidence), "EC-7.9", "network" if id == FORMATS[0][1] else "")
             return Explanation(finding, frozenset(ours))
     return None
 
@@ -125,7 +125,7 @@ def few_digits(right: Sequence[Answer], left: Sequence[Answer]) -> Explanation |
     if worst > SINGLE:
         return None
     sentence = f"The values are right to {digits(worst):.0f} digits: an approximation, or single precision in a part?"
-    return Explanation(Finding("few-digits", sentence, "EC-7.6"), frozenset(left))
+    return Explanation(Finding("few-digits", sentence, "EC-7.9"), frozenset(left))
 
 
 def factor_per_case(right: Sequence[Answer], left: Sequence[Answer]) -> Explanation | None:
@@ -134,7 +134,7 @@ def factor_per_case(right: Sequence[Answer], left: Sequence[Answer]) -> Explanat
     if not ours or not all(_up_to_factor(a.entries, a.right, a.scales, a.tolerance) for a in ours):
         return None
     sentence = "In every case the importances are right up to a factor, which differs from case to case."
-    return Explanation(Finding("factor-per-case", sentence, "EC-3.4", "network"), frozenset(ours))
+    return Explanation(Finding("factor-per-case", sentence, "EC-3.5", "network"), frozenset(ours))
 
 
 def factor_per_layer(right: Sequence[Answer], left: Sequence[Answer]) -> Explanation | None:
@@ -147,7 +147,7 @@ def factor_per_layer(right: Sequence[Answer], left: Sequence[Answer]) -> Explana
         return None
     ranking = ranking_of((a.case, a.values) for a in ours)
     sentence = "In every layer the importances are right up to a factor, which differs from layer to layer."
-    return Explanation(Finding("factor-per-layer", sentence, "EC-3.4", ranking), frozenset(ours))
+    return Explanation(Finding("factor-per-layer", sentence, "EC-3.5", ranking), frozenset(ours))
 
 
 def monotone(right: Sequence[Answer], left: Sequence[Answer], few: int = FEW) -> Explanation | None:
@@ -159,7 +159,7 @@ def monotone(right: Sequence[Answer], left: Sequence[Answer], few: int = FEW) ->
     if ranking == "lost":
         return None
     sentence = "The importances are wrong, yet they are a monotone function of the right ones: the ranking is right."
-    return Explanation(Finding("monotone", sentence, "EC-3.4", ranking), frozenset(ours))
+    return Explanation(Finding("monotone", sentence, "EC-3.5", ranking), frozenset(ours))
 
 
 def _importances(left: Sequence[Answer]) -> list[Answer]:

@@ -15,7 +15,7 @@ from ._explanations import PLAUSIBLE, Explanation
 from ._finding import Finding
 
 SMALL = 1e-6  # of the largest weight: what was meant to be 0
-LABELS = {"bias_shift": "EC-3.3"}  # of importances, the kind's
+LABELS = {"bias_shift": "EC-3.4"}  # of importances, the kind's
 Relation = Callable[[Sequence[Answer], Sequence[Answer]], Explanation | None]
 
 
@@ -110,7 +110,7 @@ def remembered(right: Sequence[Answer], wrong: Sequence[Answer]) -> Explanation 
         "The first answer is given again: these are the right numbers of an earlier case whose arrays have the same "
         "shapes. A result is kept (memoised) by less than what it depends on."
     )
-    return Explanation(Finding("memoised", sentence, "EC-3.4", "lost", exact=True), frozenset(explained))
+    return Explanation(Finding("memoised", sentence, "EC-3.5", "lost", exact=True), frozenset(explained))
 
 
 def masks_re_used(right: Sequence[Answer], wrong: Sequence[Answer]) -> Explanation | None:

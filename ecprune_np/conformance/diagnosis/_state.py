@@ -28,5 +28,5 @@ def not_a_function(results: Sequence[Result]) -> list[Finding]:
         names = tuple(r.case.name for r in results if r.outcome.varies == how)
         if names:
             text = f"{sentence} Asked again: {', '.join(names)}."
-            return [Finding(id, text, "EC-3.4", "lost", cases=names)]
+            return [Finding(id, text, "EC-3.5", "lost", cases=names)]
     return []

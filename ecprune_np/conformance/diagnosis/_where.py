@@ -116,14 +116,14 @@ def several_samples(e: Evidence) -> Finding | None:
         f"Only cases with {fewest} samples or more are wrong, those with up to {most} are right: look at the batches, "
         "whose moments must be merged."
     )
-    return Finding("more-samples-only", sentence, "EC-7.4")
+    return Finding("more-samples-only", sentence, "EC-7.5")
 
 
 def several_outputs(e: Evidence) -> Finding | None:
     if not e.only(lambda case: len(case.biases[-1]) > 1) or not any(len(case.weights) == 2 for case in e.bad):
         return None
     sentence = "Only networks with several outputs are wrong: look at how their gradients become one sensitivity."
-    return Finding("several-outputs-only", sentence, "EC-3.9")
+    return Finding("several-outputs-only", sentence, "EC-3.2")
 
 
 def forward_pass(e: Evidence) -> Finding | None:
