@@ -483,6 +483,9 @@ def _undefined(E: Any, s: Array, a: Array) -> float:
 
 FORMULAS: Mapping[str, Statement] = {
     "The activations' plain mean E[a] takes the place of the sensitivity-weighted mean …": about(lambda E, s, a: E(a)),
+    "The variance is taken about the plain mean, E[s (a − E[a])²]; the shift is right.": importance(
+        lambda E, w, s, a: w**2 * E(s * (a - E(a)) ** 2)
+    ),
     "Sensitivity and activation are averaged separately, E[s] Var[a], as if they were independent.": everywhere(
         lambda E, w, s, a: (w**2 * E(s) * E((a - E(a)) ** 2), w * E(a))
     ),

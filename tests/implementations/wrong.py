@@ -63,6 +63,11 @@ WRONG: list[Wrong] = [
     Wrong("plain mean", with_moments(plain_mean), "plain-mean"),
     Wrong("plain shift", with_moments(lambda w, s, a: (weighted(w, s, a)[0], w * a.mean(axis=0))), "plain-mean-shift"),
     Wrong(
+        "plain variance",
+        with_moments(lambda w, s, a: (plain_mean(w, s, a)[0], weighted(w, s, a)[1])),
+        "plain-mean-importance",
+    ),
+    Wrong(
         "independent",
         with_moments(lambda w, s, a: (w**2 * np.outer(s.mean(axis=0), a.var(axis=0)), w * a.mean(axis=0))),
         "expectations-multiplied",

@@ -163,6 +163,8 @@ CRITERIA: tuple[tuple[str, str, str, Callable[[Array, Array, Array], Array]], ..
 LAYERWISE: tuple[tuple[str, str, str, Formula], ...] = (
     ("plain-mean", "The activations' plain mean E[a] takes the place of the sensitivity-weighted mean μ = E[s a]/S.",
      "EC-3.4", _plain_mean),
+    ("plain-mean-importance", "The variance is taken about the plain mean, E[s (a − E[a])²]; the shift is right.",
+     "EC-3.5", lambda w, s, a: (_plain_mean(w, s, a)[0], right(w, s, a)[1])),
     ("expectations-multiplied", "Sensitivity and activation are averaged separately, E[s] Var[a], as if they were "
      "independent.", "EC-3.5", _independent),
     ("expectations-multiplied-importance", "Sensitivity and activation are averaged separately, E[s] Var[a], as if "
