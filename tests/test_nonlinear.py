@@ -175,6 +175,20 @@ def test_a_minimum_at_infinity_is_marked():
     assert not nonlinear(two, [[1.0], [-1.0]]).at_infinity[0].any()
 
 
+def test_a_limit_on_one_side_is_marked_though_on_the_other_a_sine_has_none():
+    """EC-9.5: gelu's left tail is 0 to rounding; on the right it grows for ever, and a sine behind it with it."""
+    mlp = ec.MLP([[[-0.24, -0.34], [0.23, 0.13]], [[-0.16, -0.06]]], [[-0.39, -0.18], [0.46]], "gelu", "sin")
+    x = np.array([[-1.81, -0.72], [0.72, -1.75]])
+    found = nonlinear(mlp, ec.Batch(x, [0.28, 2.39]))
+    assert found.at_infinity[0][0, 0] and not found.certified[0][0, 0]
+    shift = found.bias_shift[0][0, 0]
+    assert -10 < shift < -7, shift
+    drawn = replace(networks.make([2, 2, 1], "gelu", "sin", 2, 0), mlp=mlp, x=x)
+    shifts = np.array([shift, shift + 0.5, -100.0])
+    at, nearer, limit = scanned(drawn, "output", np.array([0.28, 2.39]), (0, 0, 0), shifts)
+    assert at <= limit * (1 + 1e-12) < nearer, (at, limit, nearer)
+
+
 @pytest.mark.parametrize("activation", ["elu", "gelu", "sigmoid", "silu", "softplus", "tanh"])
 def test_a_constant_tail_is_reached_from_afar(activation):
     """EC-9.5: dense, the neuron is dead in all samples; in two, a weight is all that keeps it so."""

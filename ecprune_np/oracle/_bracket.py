@@ -18,7 +18,7 @@ FARTHEST = 2.0**60  # as far as anything that moves more slowly is followed
 class Bracket:
     """From `low` to `high` for all weights of each neuron, (I,).
 
-    `endless` are those neurons with no asymptotes beyond; `periodic` says that the bracket is a period.
+    `endless` (2, I) says where no asymptotes are beyond, below and above; `periodic` that the bracket is a period.
     """
 
     low: Array
@@ -32,13 +32,12 @@ def bracket(removal: Removal) -> Bracket:
     I, J = removal.shape
     if removal.activation[removal.l].name == "sin":
         pi = np.full(I, 4 * np.arctan(removal.p.dtype.type(1)))
-        return Bracket(-pi, pi, np.zeros(I, bool), True)
-    left, endless_left = _beyond(removal, -1)
-    right, endless_right = _beyond(removal, 1)
+        return Bracket(-pi, pi, np.zeros((2, I), bool), True)
+    (left, right), endless = zip(*(_beyond(removal, sign) for sign in (-1, 1)))
     w = removal.weights.reshape(I, J)
     ends = w * removal.inputs.min(axis=1), w * removal.inputs.max(axis=1)
     low, high = np.minimum(*ends).min(axis=1) - left, np.maximum(*ends).max(axis=1) + right
-    return Bracket(low, high, endless_left | endless_right, False)
+    return Bracket(low, high, np.array(endless), False)
 
 
 def _beyond(removal: Removal, sign: int) -> tuple[Array, Mask]:

@@ -62,7 +62,7 @@ def least_change(removal: Removal, size: Norms, max_steps: int, max_intervals: i
     shift[k] = _nearest(removal, k, shift[k], best.value[k] + ties[k])
     importance = np.minimum(best.value, value)  # the start is lower by rounding, if at all
     gap = nothing if straight else np.maximum(importance - found.floor, SETTLED * importance)
-    endless = np.repeat(where.endless & (not straight), removal.shape[1])
+    endless = np.repeat(where.endless.any(axis=0) & (not straight), removal.shape[1])
     return Minimum(
         importance.reshape(removal.shape),
         shift.reshape(removal.shape),
