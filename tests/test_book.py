@@ -237,7 +237,13 @@ def test_a_formula_in_a_line_may_be_broken_behind_its_relations(site) -> None:
     html = reader.html("where $a = b \\le c$.")
     assert [re.sub(r"<[^>]+>", "", part) for part in html.split("<wbr>")] == ["where a=", "b≤", "c\u2060.\n"]
     assert reader.html("$-a + (b + c) =$").count("<math") == 2
-    assert "<wbr>" not in reader.html("$$\na = b\n$$\n")
+    for latex, parts in {
+        "(a - b)^2 + c": ["(a−b)2+", "c"],  # the bracket is closed by what has the exponent
+        r"\lVert a - b \rVert - c": ["‖a−b‖−", "c"],
+        r"a, b = [c = d], \qquad e \le f": ["a,b=", "[c=d],", "e≤", "f"],
+    }.items():
+        html = reader.html(f"$$\n{latex}\n$$\n")
+        assert [re.sub(r"<[^>]+>|\n", "", part) for part in html.split("<wbr>")] == parts
     for part in re.findall(r"<math.*?</math>", html):
         ElementTree.fromstring(part)
 
@@ -406,6 +412,14 @@ def test_every_page_in_a_browser(window: browser.Browser, folder: Path, files) -
             to, _, anchor = link.partition("#")
             assert link.startswith("https://") or (to or name) in files, (name, link)
             assert not anchor or anchor in anchors[to or name], (name, link)
+
+
+def test_no_formula_is_wider_than_its_column(window, folder) -> None:
+    wide = """[...document.querySelectorAll(".display")]
+      .filter((element) => element.scrollWidth > element.clientWidth).map((element) => element.textContent)"""
+    for page in CHAPTERS:
+        window.open(folder / f"{page}.html", 1280)
+        assert window.evaluate(wide) == [], page
 
 
 def test_prose_and_code_are_side_by_side_and_one_below_the_other_on_a_telephone(window, folder) -> None:

@@ -131,21 +131,29 @@ class Reader:
                 yield from self._marked(child, scripts or (scripted and element.tag in SCRIPTS))
 
 
-def _parts(root: Element, display: bool) -> Iterator[Element]:
-    """A formula in a line of text may be broken as TeX does: behind relations, commas, and signs outside brackets."""
-    part, depth = Element("math", root.attrib), 0
+def _parts(root: Element, display: bool) -> list[Element]:
+    """A formula in parts, between which a line may end: behind relations, commas, and signs outside brackets.
+
+    One that stands by itself is broken outside brackets alone, at wide spaces and not at commas.
+    """
+    attributes = {"displaystyle": "true"} if display else root.attrib
+    parts, depth, broken = [Element("math", attributes)], 0, False
     for child in root[0]:
         text = child.text if child.tag == "mo" else ""
-        depth += (text in ("(", "[", "{")) - (text in (")", "]", "}"))
-        broken = text in RELATIONS or (text in ("+", "−") and len(part) and not depth)
+        base = child[0] if child.tag in SCRIPTS else child  # a bracket may have an exponent
+        form = base.get("form") if base.get("fence") else ""
+        depth += base.text in ("(", "[", "{") or form == "prefix"
+        depth -= base.text in (")", "]", "}") or form == "postfix"
+        wide = display and child.get("width") in ("1em", "2em")
+        if broken and not wide:  # a space ends the line before
+            parts.append(Element("math", attributes))
+        parts[-1].append(child)
+        broken = text in RELATIONS or (text in ("+", "−") and len(parts[-1]) > 1 and not depth)
+        if display:
+            broken = (broken and text != "," and not depth) or wide
         if text and broken:
             child.set("form", "infix")
-        part.append(child)
-        if text and broken and not display:
-            yield part
-            part = Element("math", root.attrib)
-    if len(part):
-        yield part
+    return parts
 
 
 def name_html(equation: Equation, page: str = "") -> str:
