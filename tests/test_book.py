@@ -137,6 +137,20 @@ def test_every_marked_letter_says_which_it_is_and_nothing_is_empty(files) -> Non
     assert len(re.findall('class="symbol"', files["03-elimination-and-compensation.html"])) > 100
 
 
+def test_each_chapter_leads_to_the_one_before_and_the_one_after(files) -> None:
+    for before, page, after in zip(["", *CHAPTERS], CHAPTERS, [*CHAPTERS[1:], ""]):
+        turn = re.findall(r"<a rel='(prev|next)' href='([^']*)'>", files[f"{page}.html"])
+        assert turn == [(rel, f"{to}.html") for rel, to in (("prev", before), ("next", after)) if to], page
+
+
+def test_a_function_that_prose_names_is_a_link_to_its_code(site, files) -> None:
+    page = files[chapter("EC-3.5")]
+    assert "<a href='source-streaming.collect.html#collect_moments'><code>collect_moments</code></a>" in page
+    names = site.Book(ROOT).by_name
+    assert names["ec.prune"] == "source-pruning.one_shot.html#prune" and "prune" not in names  # a word of every day
+    assert not [name for name in names if name.startswith("test_") or "._" in name]
+
+
 def test_examples_stand_with_their_output(files) -> None:
     page = re.sub(r"<[^>]+>", "", files[chapter("EC-3.5")])
     assert (
