@@ -137,6 +137,10 @@ def test_every_marked_letter_says_which_it_is_and_nothing_is_empty(files) -> Non
     assert len(re.findall('class="symbol"', files["03-elimination-and-compensation.html"])) > 100
 
 
+def test_the_first_page_has_the_title_of_the_book(site, files) -> None:
+    assert re.findall("<h1>(.*?)</h1>", files["index.html"]) == [site.TITLE]
+
+
 def test_each_chapter_leads_to_the_one_before_and_the_one_after(files) -> None:
     for before, page, after in zip(["", *CHAPTERS], CHAPTERS, [*CHAPTERS[1:], ""]):
         turn = re.findall(r"<a rel='(prev|next)' href='([^']*)'>", files[f"{page}.html"])

@@ -139,6 +139,32 @@ def test_the_size_of_the_errors_tells_the_format(error, id):
     assert finding is not None and finding.finding.id == id, finding
 
 
+@pytest.mark.parametrize(
+    ("error", "said", "ranking"),
+    [(0, "all are exact float32 numbers", "network"), (1e-7, "the errors are of its size", "network"),
+     (1e-4, "the errors are of its size", "")],
+)  # fmt: skip
+def test_what_speaks_for_a_format_and_what_it_leaves_of_the_ranking(error, said, ranking):
+    def of(case):
+        r = case.reference
+        if error:
+            return noisy(case, error)
+        return tuple([v.astype(np.float32).astype(float) for v in layers] for layers in (r.importance, r.bias_shift))
+
+    finding = kinds.precision(*parted(of, CASES[::3])).finding
+    assert said in finding.sentence and finding.ranking == ranking, finding
+
+
+def test_one_error_that_is_too_large_for_float32_tells_another_format():
+    def of(case):
+        importance, shift = noisy(case, 1e-7)
+        if case is CASES[3]:
+            importance[0][0, 0] += 2e-3 * case.reference.importance_scale[0][0, 0]
+        return importance, shift
+
+    assert kinds.precision(*parted(of, CASES[::3])).finding.id == "half-precision"
+
+
 @pytest.mark.parametrize("error", [2.1e-2, 2.9e-11])
 def test_errors_that_are_no_formats(error):
     assert kinds.precision(*parted(lambda case: noisy(case, error), CASES[::3])) is None
