@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import textwrap
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,7 @@ def ratio_figure(
 
     n_rows, n_columns = len(grid), max(map(len, grid))
     figure = Figure(figsize=(3.4 * n_columns + 2.6, 1.1 + 3.0 * n_rows), layout="constrained")
-    figure.suptitle(sentence, fontsize=11)
+    figure.suptitle(textwrap.fill(sentence, 60 * n_columns), fontsize=11)
     axes = figure.subplots(n_rows, n_columns, sharex=True, sharey="row", squeeze=False)
     for panels, row_of_axes in zip(grid, axes):
         for (title, chosen), ax in zip(panels, row_of_axes):
@@ -93,7 +94,7 @@ def ratio_figure(
     for row_of_axes in axes:
         label_lines(row_of_axes[-1])
     handles, labels = axes[0, -1].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=6, fontsize=9, frameon=False)
+    figure.legend(handles, labels, loc="outside lower center", ncols=3 * min(n_columns, 2), fontsize=9, frameon=False)
     return figure
 
 
