@@ -22,6 +22,7 @@ command = importlib.import_module("command")
 experiment = importlib.import_module("experiment")
 mnist = importlib.import_module("mnist")
 rows_in_files = importlib.import_module("rows")
+tables = importlib.import_module("tables")
 tpt = importlib.import_module("train_prune_train")
 
 Case, Row = rows_in_files.Case, rows_in_files.Row
@@ -128,3 +129,23 @@ def test_script_runs_and_continues_and_draws(
     assert {file.name for file in (tmp_path / "quick").iterdir()} == files
     assert tpt.main([*options, "--report"]) == 0
     assert capsys.readouterr().out == first
+
+
+def test_readme_shows_the_medians() -> None:
+    text = (Path(tpt.__file__).parent / "README.md").read_text(encoding="utf-8")
+    head, _, *lines = text[text.index("| test loss, median | dense |") :].split("\n\n")[0].splitlines()
+    sparsities = [float(cell) for cell in head.strip("| ").split(" | ")[2:]]
+    assert len(lines) == 10
+    for line in lines:
+        name, *cells = line.strip("| ").split(" | ")
+        which, way = name.split(", ")
+        file, net, noise = {
+            "tanh": ("mnist", "784-300-100-10", 0.0),
+            "equation": ("equation", "2-20-20-20-20-1", 0.005),
+        }[which]
+        rows = rows_in_files.existing_rows(rows_in_files.RESULTS / f"train_prune_train_{file}.csv")
+        loss = tables.median_over_seeds(rows)
+        assert {row.seed for row in rows if row.activation == "tanh"} == set(tpt.SEEDS)
+        for (method, sparsity), cell in zip([("dense", 0.0), *((way, s) for s in sparsities)], cells, strict=True):
+            median = loss[(net, "tanh", noise, method, sparsity, tpt.STAGE)]
+            assert cell == tables.short(median), (line, sparsity, median)
