@@ -368,7 +368,7 @@ def test_figures_are_drawn_as_png_and_svg_and_again_alike(tmp_path: Path) -> Non
         assert [line.get_label() for line in ax.get_lines()] == ["dense", "magnitude", "ec"]
         assert {text.get_text() for text in ax.texts} == {"dense", "magnitude", "ec"}  # at the lines' ends
         np.testing.assert_allclose(ax.get_lines()[2].get_ydata(), [1.5, 1.9])
-        assert figure.get_suptitle() == mnist.SENTENCES["fine-tuned"]
+        assert figure.get_suptitle().replace("\n", " ") == mnist.SENTENCES["fine-tuned"]
         figures.save_figure(figure, tmp_path / "figure.csv")
         contents.append([(tmp_path / f"figure.{kind}").read_bytes() for kind in ("png", "svg")])
     assert contents[0] == contents[1]
