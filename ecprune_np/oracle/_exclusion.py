@@ -36,7 +36,7 @@ def tails(removal: Removal, size: Norms, where: Bracket, noise: Any) -> Tails:
     s, least = outside.vertex(np.array([-np.inf, 0]), np.array([0, np.inf]))
     constant = np.broadcast_to(outside.c * (ends[1] - ends[0]) ** 2 <= noise**2, s.shape)
     shift, value = np.where(constant, 0, s) + ends, np.where(constant, outside.a, least)
-    value[np.broadcast_to(where.endless.T[:, np.newaxis] | where.periodic, value.shape)] = np.inf
+    value = np.where(where.endless.T[:, np.newaxis] | where.periodic, np.inf, value)
     return Tails(*(array.reshape(-1, 2).T for array in (shift, value, constant & np.isfinite(value))))
 
 

@@ -62,12 +62,9 @@ def rearranged(id: str, sentence: str, arrange: Arrange) -> Relation:
     def is_so(a: Answer) -> bool:
         with wrong_numbers():
             values, reference = arrange(a.values, a.reference)
-        if not _alike(values, reference):
+        if not _near(values, reference, a.scale, a.tolerance):
             return False
-        largest = _largest(a.scale)
-        if not _near(values, reference, largest, a.tolerance):
-            return False
-        return not (a.comparable and _near(a.values, a.reference, largest, a.tolerance))  # as it is
+        return not (a.comparable and _near(a.values, a.reference, a.scale, a.tolerance))  # as it is
 
     def relation(right: Sequence[Answer], wrong: Sequence[Answer]) -> Explanation | None:
         explained = frozenset(a for a in wrong if a.values and a.reference[0].ndim == 2 and is_so(a))
@@ -85,7 +82,7 @@ def exchanged(right: Sequence[Answer], wrong: Sequence[Answer]) -> Explanation |
         if a.case.kind != "ec":
             return None
         reference, scale = a.case.reference.of("bias_shift" if a.quantity == "importance" else "importance")
-        if a.values and _near(a.values, reference, _largest(scale), a.tolerance):
+        if a.values and _near(a.values, reference, scale, a.tolerance):
             explained.add(a)
     if len(explained) < PLAUSIBLE * len(wrong):
         return None
@@ -154,20 +151,12 @@ def _is(a: Answer, other: Case) -> bool:
     return apart(a.entries, *right_of(other, a.quantity)) <= MATCH * a.tolerance
 
 
-def _largest(scale: Layers) -> float:
-    return max(float(s.max()) for s in scale)
-
-
-def _near(values: Layers, reference: Layers, scale: float, tolerance: float) -> bool:
-    """On one scale for the whole network, for its entries may be anywhere."""
-    if not _alike(values, reference):
+def _near(values: Layers, reference: Layers, scale: Layers, tolerance: float) -> bool:
+    """Whether there is something of the same shapes, and near; on one scale for all, for entries may be anywhere."""
+    if not values or [v.shape for v in values] != [r.shape for r in reference]:
         return False
-    return all(apart(v, r, scale) <= MATCH * tolerance for v, r in zip(values, reference))
-
-
-def _alike(values: Layers, reference: Layers) -> bool:
-    """Whether there is something, and of the same shapes."""
-    return bool(values) and [v.shape for v in values] == [r.shape for r in reference]
+    largest = max(float(s.max()) for s in scale)
+    return all(apart(v, r, largest) <= MATCH * tolerance for v, r in zip(values, reference))
 
 
 RELATIONS: tuple[Relation, ...] = (
