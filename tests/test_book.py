@@ -318,6 +318,22 @@ def test_every_kind_of_mistake_is_found(site, clone: Path, monkeypatch: pytest.M
         assert any(wanted in wrong for wrong in made.wrong), wanted
 
 
+def test_examples_that_need_what_is_not_here_are_left_out_and_said(site, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (
+        '>>> import re\n>>> a = pytest.importorskip("no_such_package")\n>>> b = shutil.which("no_such_program") or 0\n'
+    )
+    assert site.absent(text) == ["no_such_package", "no_such_program"]
+    assert site.absent(text.replace("no_such_package", "numpy").replace("no_such_program", "ls")) == []
+    page = next(k for k, c in enumerate(site.Book(ROOT).chapters) if c.name.startswith("13"))
+    needed = site.NEEDED.findall((ROOT / "derivations" / "13-port-it.md").read_text(encoding="utf-8"))
+    assert {name for _, name in needed} >= {"pytest", "torch", "jax", "cc"}
+    monkeypatch.setattr(site, "absent", lambda _: ["torch", "cc"])
+    monkeypatch.setattr(site, "failing_examples", None)
+    book = site.Book(ROOT)
+    book.chapter(page)
+    assert book.left_out == ["13-port-it.md: its examples are not executed, without torch, cc"] and book.wrong == []
+
+
 def test_links_are_followed_and_anchors_stand_once(site) -> None:
     pages = {
         "a.html": "<p id='x'></p><p id='x'></p><a href='b.html#y'></a><a href='#x'></a>",

@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
     for name, text in files.items():
         (options.out / name).parent.mkdir(parents=True, exist_ok=True)
         save_text(options.out / name, text)
-    for line in untested(SOURCE):
+    for line in [*book.left_out, *untested(SOURCE)]:
         print(line)
     first = options.out / "index.html"
     print(f"{sum(name.endswith('.html') for name in files)} pages: {first}")

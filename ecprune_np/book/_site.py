@@ -10,11 +10,13 @@ import doctest
 import io
 import json
 import re
+import shutil
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import cache, cached_property
 from html import escape
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,6 +57,7 @@ class Book:
         self.symbols = tuple(symbols(self.readme))
         self.chapters = sorted((root / "derivations").glob("[0-9][0-9]-*.md"))
         self.wrong: list[str] = []
+        self.left_out: list[str] = []
 
     @cached_property
     def sources(self) -> dict[str, Source]:
@@ -276,7 +279,10 @@ class Book:
         body: list[str] = []
         reader = Reader(self.symbols)
         try:
-            self.wrong += failing_examples(text, chapter.name)
+            if missing := absent(text):
+                self.left_out.append(f"{chapter.name}: its examples are not executed, without {', '.join(missing)}")
+            else:
+                self.wrong += failing_examples(text, chapter.name)
             for pair in reader.pairs(re.sub(r"\nPrevious: .*\s*$", "\n", text), self.equations):
                 if not here:  # a page that proves nothing shows beside its numbers what it cites
                     beside += map(self._recalled, labels(TAGS.sub("", FOLDED.sub("", pair.prose))))
@@ -381,6 +387,14 @@ def _words(name: str) -> str:
     """A test's name as the sentence that it is."""
     words = name.split("::")[-1].removeprefix("test_").replace("_", " ")
     return re.sub(r"\bec (\d+) (\d+)\b", r"EC-\1.\2", words)
+
+
+NEEDED = re.compile(r'^>>> (?:import |.*importorskip\("|.*(which)\(")(\w+)', re.MULTILINE)
+
+
+def absent(text: str) -> list[str]:
+    """The packages and programs that a page's examples need, and that are not here."""
+    return [name for which, name in NEEDED.findall(text) if not (shutil.which if which else find_spec)(name)]
 
 
 @cache
