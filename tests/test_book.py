@@ -66,6 +66,17 @@ def test_every_equation_function_and_test_leads_to_the_others(files, site) -> No
                 assert f"href='{places[other].link}'" in head, (e.label, place, other)
 
 
+def test_functions_are_shown_by_their_names_and_tests_in_words(files, site) -> None:
+    places = site.Book(ROOT).places
+    shown = {
+        "ecprune_np.moments.Moments.merge": "<code>moments.Moments.merge</code>",
+        "tests/test_moments.py::test_moments_are_their_definitions": "moments are their definitions "
+        "<span class='quiet'>test_moments</span>",
+    }
+    for place, words in shown.items():
+        assert f"<a href='{places[place].link}'>{words}</a>" in files["equations.html"], place
+
+
 def test_every_equation_says_of_which_kind_it_is_beside_its_name_and_in_the_index(files) -> None:
     index = files["equations.html"]
     assert all(f"<td>{kind}</td>" in index[: index.index("class='entry'")] for kind in equations.KINDS)
@@ -152,6 +163,7 @@ def test_a_function_that_prose_names_is_a_link_to_its_code(site, files) -> None:
     assert "<a href='source-streaming.collect.html#collect_moments'><code>collect_moments</code></a>" in page
     names = site.Book(ROOT).by_name
     assert names["ec.prune"] == "source-pruning.one_shot.html#prune" and "prune" not in names  # a word of every day
+    assert names["mlp.forward"] == names["ec.mlp.forward"] == names["ec.forward"] == "source-mlp.html#forward"
     assert not [name for name in names if name.startswith("test_") or "._" in name]
 
 

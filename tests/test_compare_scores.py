@@ -17,7 +17,7 @@ from ecprune_np.__main__ import main
 from ecprune_np.conformance import _compare
 from ecprune_np.conformance._html import DRAWN, page
 from ecprune_np.conformance.catalogue._parts import AT_ONCE
-from ecprune_np.conformance.diagnosis import _own_parts
+from ecprune_np.conformance.diagnosis import _own_network, _own_parts
 
 EVERY = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 3  # of the wrong ones, to be done in time
 RNG = np.random.default_rng(0)
@@ -161,6 +161,15 @@ def test_batches_of_samples_and_many_weights_give_the_same_findings(monkeypatch)
     after = [conformance.compare(MLP, X, *asked(w.candidate)).diagnosis[0] for w in candidates]
     assert [f.id for f in after] == [f.id for f in before]
     assert [f.explained for f in after] == [f.explained for f in before]
+
+
+@pytest.mark.parametrize(("name", "dear"), [("plain mean", False), ("slope of a", True)])
+def test_what_one_cheap_mistake_explains_wholly_is_not_looked_for_in_the_passes(monkeypatch, name, dear):
+    passes, few = [], _own_network.few
+    monkeypatch.setattr(_own_network, "few", lambda *a: passes.append(a) or few(*a))
+    candidate = next(w for w in WRONG if w.name == name).candidate
+    assert conformance.compare(MLP, X, *asked(candidate)).diagnosis[0].id != "unknown"
+    assert (len(passes) > 1) == dear, len(passes)  # the right ones are always needed
 
 
 def test_wide_layers_need_no_hessian_and_pages_draw_some_of_many_weights():
