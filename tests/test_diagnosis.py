@@ -170,6 +170,21 @@ def test_errors_that_are_no_formats(error):
     assert kinds.precision(*parted(lambda case: noisy(case, error), CASES[::3])) is None
 
 
+def test_of_values_with_few_digits_no_place_is_said():
+    """The first layers of deeper networks have fewer digits than the others, which is no mistake in them."""
+
+    def of(case):
+        right = case.reference.importance, case.reference.bias_shift
+        if len(case.weights) < 3:
+            return right
+        return tuple((wrong[0], *layers[1:]) for wrong, layers in zip(noisy(case, 1e-7), right))
+
+    usual = [case for case in CASES if case.reference.importance_scale[0].any()][:24]
+    assert where.located(*parted(of, usual)), "a place could be said"
+    findings = conformance.Report("", tuple(judge(c, conformance.Outcome(*of(c))) for c in usual)).diagnosis
+    assert [finding.id for finding in findings] == ["few-digits"], findings
+
+
 def noisy(case, error):
     """Every entry is off by so much of its scale, up or down."""
     rng = np.random.default_rng(len(case.x))
