@@ -257,6 +257,27 @@ def test_where_hidden_layers_alone_are_wrong_the_right_ones_say_what_to_look_at(
     assert said["hidden-layers-only"].endswith(f"look at {look}.") or f"look at {look} (" in said["hidden-layers-only"]
 
 
+def test_the_forward_pass_is_said_with_the_activations_that_are_wrong_and_those_that_are_right():
+    usual = [case for case in CASES if case.reference.importance_scale[0].any()]
+    names = ("tanh", "relu", "sigmoid")
+    networks = [case for case in usual if len(case.weights) == 1 or case.activation in names]
+    for wrong, which in ((names[:2], " with relu, tanh (right with sigmoid)"), (names, "")):
+        layers = {case: set(range(len(case.weights))) for case in networks if case.activation in wrong}
+        said = located_of(lambda case, wrong=layers: wrong.get(case, ()) if len(case.weights) > 1 else (), networks)
+        assert said["forward-pass"].startswith(f"The forward pass is wrong{which}: "), said
+
+
+@pytest.mark.parametrize(("one_sample_too", "hint"), [(False, "; with one sample they are right"), (True, "")])
+def test_a_single_layer_that_is_wrong_says_whether_one_sample_is_right(one_sample_too, hint):
+    usual = [case for case in CASES if case.reference.importance_scale[0].any()]
+
+    def of(case):
+        right = case.reference.importance, case.reference.bias_shift
+        return noisy(case, 0.3) if one_sample_too or len(case.x) > 1 else right
+
+    assert where.single_layer(*parted(of, usual)).endswith(f"is wrong already{hint}.")
+
+
 @pytest.mark.parametrize(("worst", "told"), [(9e-4, True), (1.1e-3, False)])
 def test_a_few_digits_are_at_least_three(worst, told):
     right, wrong = parted(lambda case: noisy(case, worst), SMOOTH)
