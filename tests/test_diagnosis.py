@@ -453,6 +453,20 @@ def test_what_no_mistake_explains_comes_first_where_the_known_one_is_less_than_a
     assert ids[0] == told and {"unknown", "squared"} <= set(ids), ids
 
 
+@pytest.mark.parametrize(("which", "kept"), [("first", slice(1, None)), ("last", slice(None, -1))])
+@pytest.mark.parametrize("only_of_several", [True, False])
+def test_a_layer_that_is_missing_is_said_of_networks_that_have_others(which, kept, only_of_several):
+    def of(case):
+        right = case.reference.importance, case.reference.bias_shift
+        return right if only_of_several and len(right[0]) == 1 else tuple(layers[kept] for layers in right)
+
+    results = tuple(judge(case, conformance.Outcome(*of(case))) for case in CASES[:40])
+    finding, *others = conformance.Report("", results).diagnosis
+    assert (finding.id, finding.contradicted) == (f"{which}-layer-missing", ())
+    assert {case.name for case in CASES[:40] if len(case.weights) > 1} == set(finding.cases)
+    assert [other.id for other in others] == ["no-answer"] * (not only_of_several)
+
+
 # A network of one's own
 
 
