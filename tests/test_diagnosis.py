@@ -18,6 +18,7 @@ from ecprune_np.conformance.catalogue import MISTAKES, arithmetic
 from ecprune_np.conformance.catalogue._mistake import Mistake, both, wrong_values
 from ecprune_np.conformance.catalogue._parts import parts_of, scores
 from ecprune_np.conformance.diagnosis import _kinds as kinds
+from ecprune_np.conformance.diagnosis import _pairs
 from ecprune_np.conformance.diagnosis import _where as where
 from ecprune_np.conformance.diagnosis._answers import Answer, answers_of, apart, ranking_of, ratio
 from ecprune_np.conformance.diagnosis._estimates import _between, _middle, _of_importances, estimated, of_values, tidy
@@ -451,6 +452,20 @@ def test_what_no_mistake_explains_comes_first_where_the_known_one_is_less_than_a
     results = tuple(judge(case, conformance.Outcome(v)) for case, v in zip(cases, values))
     ids = [finding.id for finding in conformance.Report("", results).diagnosis]
     assert ids[0] == told and {"unknown", "squared"} <= set(ids), ids
+
+
+def test_of_the_pairs_that_fit_the_one_that_explains_most_is_said(monkeypatch):
+    """Half of the cases have one pair, some another, and the rest none; none of both explains nearly all."""
+    names = (("half", "plain-mean"), ("double", "plain-mean"), ("square-of-importance", "plain-mean"))
+    most, some, none = (both(BY_ID[a], BY_ID[b]) for a, b in names)
+    cases = [case for case in SMOOTH if len(case.x) > 1]
+    assert len(cases) >= 8
+    right, wrong = parted(lambda c: wrong_values((most, some, most, none)[cases.index(c) % 4], c), cases)
+    other = both(BY_ID["root-of-importance"], BY_ID["times-outputs"])
+    for order in ((some, other, most, some), (most, some, other), (other, some, most)):
+        monkeypatch.setattr(_pairs, "_fitting", lambda *_, order=order: iter(order))
+        found = pair_of(right, wrong, frozenset(wrong), ())
+        assert found is not None and found.finding.id == most.id, found
 
 
 @pytest.mark.parametrize(("which", "kept"), [("first", slice(1, None)), ("last", slice(None, -1))])
