@@ -152,6 +152,20 @@ def test_the_first_page_has_the_title_of_the_book(site, files) -> None:
     assert re.findall("<h1>(.*?)</h1>", files["index.html"]) == [site.TITLE]
 
 
+def test_each_file_on_the_first_page_has_the_labels_of_what_it_computes(files) -> None:
+    page = files["index.html"]
+    page = page[page.index("<h2>The street</h2>") :]
+    seen: dict[str, list[str]] = {}
+    for item in re.findall(r"<li>(?:<h3>)?<a href='source-.*?</li>", page, re.DOTALL):
+        module = re.match(r".*?href='source-([\w.]+)\.html'", item)[1]
+        seen[module] = re.findall(r">(EC-[\d.]+)</a>", item.partition("class='labels'")[2] or item)
+    assert "scores" in seen and "oracle._loops" in seen
+    for module, labels in seen.items():
+        name = f"ecprune_np.{module}."
+        expected = [e.label for e in ALL if any(place.startswith(name) for place in e.implemented)]
+        assert labels == expected, module
+
+
 def test_each_chapter_leads_to_the_one_before_and_the_one_after(files) -> None:
     for before, page, after in zip(["", *CHAPTERS], CHAPTERS, [*CHAPTERS[1:], ""]):
         turn = re.findall(r"<a rel='(prev|next)' href='([^']*)'>", files[f"{page}.html"])
