@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -11,8 +12,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ecprune_np import conformance
-from ecprune_np.conformance._html import LINKED, page
+from ecprune_np._svg import WIDTH
+from ecprune_np.conformance._html import LINKED, _picture, page
 from ecprune_np.conformance._run import run
+from ecprune_np.conformance._text import least_digits
 from ecprune_np.conformance._verdict import judge
 from ecprune_np.conformance.catalogue import MISTAKES, arithmetic
 from ecprune_np.conformance.catalogue._mistake import Mistake, both, wrong_values
@@ -25,7 +28,9 @@ from ecprune_np.conformance.diagnosis._estimates import _between, _middle, _of_i
 from ecprune_np.conformance.diagnosis._kinds import tidy_step
 from ecprune_np.conformance.diagnosis._own_network import _telling_rows
 from ecprune_np.conformance.diagnosis._pairs import pair_of
+from ecprune_np.conformance.diagnosis._unknown import unknown
 from ecprune_np.conformance.diagnosis._where import Evidence, several_samples
+from ecprune_np.error_analysis.comparison import digits
 
 CASES = conformance.cases()
 BY_NAME = {case.name: case for case in CASES}
@@ -499,7 +504,70 @@ def test_a_layer_is_judged_by_its_largest_rows_four_wrong_ones_and_two_right_one
         assert sorted(largest[found[rows[found]]]) == sorted(largest[rows])[-n:]
 
 
+def test_a_row_is_wrong_by_its_error_on_its_own_scale():
+    """Rows of a small scale that are off by little, and rows of a large one that are off by more, and right."""
+    case = BY_NAME["wide"]
+    scale = np.where(np.arange(16) % 2 == 0, 1e-6, 1e6)[:, np.newaxis] * np.ones_like(case.weights[0])
+    error = np.where(np.arange(16) % 2 == 0, 1e-9, 1e-6)[:, np.newaxis]
+    last = case.reference.importance[1]
+    reference = replace(
+        case.reference, importance=(scale, last), importance_scale=(scale, case.reference.importance_scale[1])
+    )
+    answer = answers(lambda c: ((scale + error, last), c.reference.bias_shift), [replace(case, reference=reference)])[0]
+    assert answer.quantity == "importance" and (_telling_rows([answer], 0)[:4] % 2 == 0).all()
+
+
 # The report
+
+
+def test_digits_on_the_strict_scale_count_where_they_decide():
+    """An ill-conditioned case that passes is judged by the other scale alone."""
+    case = next(case for case in CASES if case.ill_conditioned)
+    (first, *rest), (scale, *_) = case.reference.of("importance")
+    near = first * np.where(first / scale == (first / scale).min(), 1 + 1e-10, 1)  # where most has cancelled
+    passed = judge(case, conformance.Outcome((near, *rest), case.reference.bias_shift))
+    inaccurate = judge(case, conformance.Outcome(*noisy(case, 1e-11)))
+    assert (passed.status, inaccurate.status) == ("passed", "inaccurate")
+    assert least_digits([passed]) == min(digits(entry.error) for entry in passed.worst) > digits(passed.accuracy.error)
+    assert least_digits([inaccurate]) == digits(inaccurate.accuracy.error) < least_digits([passed])
+
+
+def test_the_page_counts_the_results_of_each_group():
+    cases = [case for case in CASES if case.group in ("depth", "offset")]
+    results = [
+        judge(case, conformance.Outcome(*noisy(case, (1e-15, 1e-11, 0.1)[k % 3]))) for k, case in enumerate(cases)
+    ]
+    results[0] = judge(cases[0], conformance.Outcome(skipped="not today"))
+    text = page(conformance.Report("", tuple(results)))
+    rows = re.findall(r"<tr><td>([\w ]+)</td><td>([^<]*)</td><td class='number'>([^<]*)</td>", text)
+    assert {group for group, *_ in rows} == {case.group for case in cases}
+    for group, remarks, passed in rows:
+        of = [r.status for r in results if r.case.group == group]
+        said = [f"{of.count(status)} {status}" for status in ("failed", "inaccurate", "skipped") if status in of]
+        assert (remarks, passed) == (", ".join(said), f"{of.count('passed')} of {len(of)}"), group
+
+
+@pytest.mark.parametrize("n_layers", [1, 6, 7, 13])
+def test_the_legend_has_six_layers_a_line_above_the_plot(n_layers):
+    values = (np.ones((1, 1)),) * n_layers
+    svg = _picture(values, values)
+    top = float(re.search(r"y='([\d.]+)'[^>]*>candidate importance", svg)[1])
+    places = [tuple(map(float, place)) for place in re.findall(r"x='([\d.]+)' y='([\d.]+)'[^>]*>layer \d+<", svg)]
+    assert len(set(places)) == n_layers, places
+    assert {y for _, y in places} == {12.0 + 14 * k for k in range(-(-n_layers // 6))}
+    assert max(x for x, _ in places) < WIDTH - 30 and max(y for _, y in places) < top - 6
+    assert top < max(y for _, y in places) + 14 + 12  # no empty line
+
+
+@pytest.mark.parametrize(("kind", "said"), [("ec", True), ("pruner", False)])
+def test_a_single_layer_says_that_a_formula_is_wrong_and_a_pruner_has_none(kind, said):
+    case = next(case for case in conformance.cases(kind=kind) if len(case.weights) == 1)
+    result = judge(case, conformance.Outcome(problem="scattered"))
+    wrong = [
+        Answer(result, quantity, tuple(v + 1 for v in case.reference.of(quantity)[0]), True, 1e-9)
+        for quantity in case.quantities
+    ]
+    assert ("The formula itself is wrong" in unknown([], wrong, wrong).sentence) is said
 
 
 def deep_down(n):
