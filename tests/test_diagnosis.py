@@ -459,6 +459,36 @@ def test_what_no_mistake_explains_comes_first_where_the_known_one_is_less_than_a
     assert ids[0] == told and {"unknown", "squared"} <= set(ids), ids
 
 
+def test_pairs_are_tried_on_a_usual_case_and_on_its_importances():
+    """Several outputs and samples come before hidden layers, these before a usual group, and three layers last."""
+    found = [a for a in answers(lambda case: noisy(case, 0.1)) if a.comparable]
+
+    def plain(a):
+        return len(a.case.biases[-1]) > 1 and len(a.case.x) > 10 and not a.case.ill_conditioned
+
+    def hidden(a):
+        return len(a.case.weights) > 1
+
+    def usual(a):
+        return len(a.case.biases[-1]) > 2 and a.case.group in ("activations", "depth", "correlation")
+
+    def of_three_layers(a):
+        return len(a.case.weights) == 3
+
+    def of_importance(a):
+        return a.quantity == "importance"
+
+    left = found
+    for holds in (plain, hidden, usual, of_three_layers, of_importance):
+        better, worse = [a for a in left if holds(a)], [a for a in left if not holds(a)]
+        assert better and worse, holds
+        for other in (worse[0], worse[-1]):
+            assert all(_pairs._telling(frozenset([one, other])) is one for one in better), (holds, other)
+        left = better
+    names = [a.case.name for a in left]
+    assert _pairs._telling(frozenset(left)).case.name == min(names) and len(set(names)) > 1
+
+
 def test_of_the_pairs_that_fit_the_one_that_explains_most_is_said(monkeypatch):
     """Half of the cases have one pair, some another, and the rest none; none of both explains nearly all."""
     names = (("half", "plain-mean"), ("double", "plain-mean"), ("square-of-importance", "plain-mean"))
