@@ -1,0 +1,330 @@
+"""Each rule of the diagnosis by itself, on both sides of every bound: what it needs to speak, and when it is silent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from ecprune_np import conformance
+from ecprune_np.conformance._verdict import judge
+from ecprune_np.conformance.diagnosis import _explanations as explanations
+from ecprune_np.conformance.diagnosis import _kinds as kinds
+from ecprune_np.conformance.diagnosis import _relations as relations
+from ecprune_np.conformance.diagnosis import _where as where
+from ecprune_np.conformance.diagnosis._answers import Answer, answers_of
+from ecprune_np.conformance.diagnosis._explanations import Explanation, cover
+from ecprune_np.conformance.diagnosis._finding import Finding
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """As much of a case as the places look at."""
+
+    activation: str = "tanh"
+    n_layers: int = 2
+    n_outputs: int = 2
+    n_samples: int = 20
+    flags: tuple[str, ...] = ()
+    quantities: tuple[str, ...] = ("importance", "bias_shift")
+    kind: str = "ec"
+    names_of_options: tuple[str, ...] = ()
+
+    @property
+    def x(self) -> range:
+        return range(self.n_samples)
+
+    @property
+    def weights(self) -> range:
+        return range(self.n_layers)
+
+    @property
+    def biases(self) -> list[range]:
+        return [*[range(3)] * (self.n_layers - 1), range(self.n_outputs)]
+
+
+@dataclass(frozen=True, eq=False)
+class Told:
+    """As much of an answer."""
+
+    case: Network
+    quantity: str
+    wrong_layers: frozenset[int] = frozenset()
+    comparable: bool = True
+    result: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(outcome=SimpleNamespace(not_given=())))
+
+    @property
+    def values(self) -> range:
+        return self.case.weights
+
+
+def evidence(*networks: tuple[Network, Iterable[int]]) -> where.Evidence:
+    """Networks with the layers that are wrong in importances and shifts alike."""
+    told = [Told(case, quantity, frozenset(wrong)) for case, wrong in networks for quantity in case.quantities]
+    return where.Evidence([a for a in told if not a.wrong_layers], [a for a in told if a.wrong_layers])
+
+
+RIGHT: tuple[int, ...] = ()
+ONE = Network("relu", 1)
+
+
+def says(rule, *networks: tuple[Network, Iterable[int]]) -> str:
+    found = rule(evidence(*networks))
+    return "" if found is None else f"{found.id}: {found.sentence}"
+
+
+# Places
+
+
+def test_one_activation_is_wrong_in_its_derivative_or_its_value():
+    relu, tanh = Network("relu"), Network("tanh")
+    assert says(where.one_activation, (tanh, [0]), (relu, RIGHT)).startswith("derivative-of-one-activation: The deri")
+    assert says(where.one_activation, (tanh, [0, 1]), (relu, RIGHT)).startswith("value-of-one-activation: The value")
+    assert says(where.one_activation, (tanh, [0]), (ONE, RIGHT)) == ""  # no other one is known to be right
+    assert says(where.one_activation, (tanh, [0]), (relu, [0]), (Network("sin"), RIGHT)) == ""
+    assert says(where.one_activation, (tanh, [0]), (Network("tanh", 1), [0]), (relu, RIGHT)) == ""
+
+
+def test_one_activation_is_right_among_three_or_more_that_are_wrong():
+    wrong = [(Network(name), [0]) for name in ("tanh", "sin", "gelu")]
+    relu, identity = (Network("relu"), RIGHT), (Network("identity"), RIGHT)
+    assert 'Only the activation "relu" is right' in says(where.one_right_activation, *wrong, relu)
+    assert says(where.one_right_activation, *wrong[:2], relu) == ""
+    assert says(where.one_right_activation, *wrong, identity) == ""
+    assert says(where.one_right_activation, *wrong, relu, identity) == ""
+    assert says(where.one_right_activation, *wrong) == ""
+
+
+def test_more_samples_are_wrong_where_they_are_more_than_in_any_of_three_right_cases():
+    def told(wrong: list[int], right: list[int]) -> str:
+        return says(
+            where.several_samples,
+            *((Network(n_samples=n), [0]) for n in wrong),
+            *((Network(n_samples=n), RIGHT) for n in right),
+        )
+
+    assert "cases with 13 samples or more are wrong, those with up to 12 are right" in told([20, 13], [1, 12, 5])
+    assert told([20, 12], [1, 12, 5]) == "" and told([20, 13], [1, 12]) == "" and told([20], []) == ""
+
+
+def test_several_outputs_are_wrong_where_one_is_right_twice():
+    several, one = (Network(n_outputs=2), [0]), (Network(n_outputs=1), RIGHT)
+    deep = (Network(n_outputs=2, n_layers=3), [0])
+    assert says(where.several_outputs, several, deep, one, one) == ""  # the same case is one
+    two = [(Network(n_outputs=1), RIGHT) for _ in range(2)]
+    assert says(where.several_outputs, several, deep, *two).startswith("several-outputs-only: Only networks with")
+    assert says(where.several_outputs, deep, *two) == ""  # none of one hidden layer, where it would have to show
+    assert says(where.several_outputs, several, *two, (Network(n_outputs=3), RIGHT)) == ""
+    assert says(where.several_outputs, several, (Network(n_outputs=1), [0]), *two) == ""
+
+
+def test_the_forward_pass_is_wrong_where_last_layers_are_behind_hidden_ones_alone():
+    assert says(where.forward_pass, (Network("tanh"), [1]), (ONE, RIGHT)) == (
+        "forward-pass: The forward pass is wrong: networks of one layer are right, but behind hidden layers already "
+        "the last layer is wrong, which depends on their activations alone."
+    )
+    both = says(where.forward_pass, (Network("tanh"), [1]), (ONE, RIGHT), (Network("sin"), RIGHT))
+    assert "wrong with tanh (right with sin): " in both
+    assert says(where.forward_pass, (Network(), [1]), (Network("sin"), RIGHT)) == ""  # none of one layer is right
+    assert says(where.forward_pass, (Network(), [0]), (ONE, RIGHT)) == ""
+    assert says(where.forward_pass, (Network(), [1]), (Network("tanh", 1), [0]), (ONE, RIGHT)) == ""
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right", "what"),
+    [
+        ([Network(n_layers=3)], [Network(), Network("sin")], "the chain rule through more than one hidden layer"),
+        ([Network(n_layers=3)], [Network()], "the backward pass."),  # one right case may be chance
+        ([Network(n_layers=3), Network()], [Network("sin"), Network("relu")], "the backward pass."),
+        ([Network()], [Network("identity")], "the derivatives σ' of the activations"),
+        ([Network(), Network("identity")], [Network("identity")], "the backward pass."),
+        ([Network()], [Network("sin", n_outputs=1)], "how the outputs' gradients become one sensitivity."),
+        ([Network()], [Network("sin", 3, n_outputs=1), ONE], "how the outputs' gradients become one sensitivity."),
+        ([Network()], [Network("sin", n_outputs=1), Network("sin")], "the backward pass."),
+        ([Network()], [], "the backward pass."),
+    ],
+)
+def test_the_backward_pass_is_wrong_where_last_layers_are_right(wrong, right, what):
+    networks = [*((case, [0]) for case in wrong), *((case, RIGHT) for case in right)]
+    assert f"look at {what}" in says(where.backward_pass, *networks)
+    assert says(where.backward_pass, *networks, (Network(), [1])) == ""
+    assert says(where.backward_pass, *networks, (Network(n_layers=1), [0])) == ""
+
+
+@pytest.mark.parametrize(
+    ("layers", "id"),
+    [
+        ([(0,), (0,)], "first-layer-only"),
+        ([(2,), (2,)], "last-layer-only"),
+        ([(1, 2), (2,)], "first-layer-right"),
+        ([(0,), (2,)], ""),
+        ([(0, 1), (0,)], ""),
+        ([(1, 2), (0, 2)], ""),
+    ],
+)
+def test_all_that_is_wrong_is_in_one_layer(layers, id):
+    assert says(where.one_layer, *((Network(n_layers=3), wrong) for wrong in layers)).partition(":")[0] == id
+    assert says(where.one_layer, (ONE, [0]), (Network(n_layers=1), [0])) == ""
+    assert says(where.one_layer, (ONE, [0]), (Network(), [0])).startswith("first-layer-only: ")
+
+
+def test_flags_that_all_wrong_cases_share_and_no_right_one_has():
+    wrong = [(Network(flags=("a", "b", "c")), [0]), (Network(flags=("b", "d", "a")), [0])]
+    assert says(where.common_flag, *wrong, (ONE, RIGHT)) == (
+        'flag-only: All wrong cases are flagged "a" and "b", and no right case is.'
+    )
+    assert 'flagged "b", and' in says(where.common_flag, *wrong, (Network(flags=("a",)), RIGHT))
+    assert says(where.common_flag, *wrong) == ""
+    assert says(where.common_flag, *wrong, (Network(flags=("a", "b")), RIGHT)) == ""
+    assert says(where.common_flag, *wrong, (Network(), [0]), (ONE, RIGHT)) == ""
+
+
+def test_a_case_is_right_where_all_is_that_was_given():
+    case = Network()
+    right, wrong = Told(case, "importance"), Told(case, "bias_shift", frozenset([0]))
+    alone = Told(Network(), "importance")
+    alone.result.outcome.not_given = ("bias_shift",)
+    half = Told(Network(), "importance")
+    e = where.Evidence([right, alone, half], [wrong])
+    assert e.good == [alone.case] and e.bad == [case]
+    assert not where.Evidence([], [Told(case, "importance", frozenset([0]), comparable=False)]).last_layer_right()
+
+
+@pytest.mark.parametrize(
+    ("kind", "quantities", "said"),
+    [
+        ("ec", ["importance"], "importances alone (the bias shifts are right)"),
+        ("ec", ["bias_shift"], "bias shifts alone"),
+        ("ec", ["importance", "bias_shift"], "importances and bias shifts"),
+        ("wanda", ["importance"], "importances"),
+    ],
+)
+def test_the_quantities_that_are_wrong_are_named(kind, quantities, said):
+    told = [Told(Network(n_layers=1, kind=kind), quantity, frozenset([0])) for quantity in quantities]
+    assert where.Evidence([], told).quantity == said
+
+
+def test_where_options_enter_or_weights_are_pruned_flags_alone_tell():
+    for odd in (Network(flags=("a",), names_of_options=("metric",)), Network(flags=("a",), kind="pruner")):
+        e = evidence((odd, [0]), (Network(flags=("b",)), RIGHT), (ONE, RIGHT))
+        assert [found.finding.id for found in where.located(e.right, e.left)] == ["flag-only"]
+    usual = evidence((Network(flags=("a",)), [0]), (Network("sin", flags=("b",)), RIGHT), (ONE, RIGHT))
+    ids = [found.finding.id for found in where.located(usual.right, usual.left)]
+    assert "flag-only" in ids and ids[0] == "derivative-of-one-activation"
+    assert where.located(usual.right, []) == []
+
+
+# Which explanations are kept
+
+
+def found(id: str, explained: Iterable[int], contradicted: Iterable[int] = ()) -> Explanation:
+    return Explanation(Finding(id, id), frozenset(explained), frozenset(contradicted))  # numbers stand for answers
+
+
+def test_explanations_are_chosen_by_what_they_add_then_by_what_they_contradict_then_in_order():
+    pool = [found("few", [1, 2]), found("loose", [1, 2, 3], [9]), found("tight", [1, 2, 3]), found("same", [1, 2, 3])]
+    chosen, left = cover([*pool, found("rest", [3, 4])], frozenset(range(1, 6)))
+    assert [e.finding.id for e in chosen] == ["tight", "rest"] and left == {5}
+    assert cover(pool, frozenset([7])) == ([], {7}) and cover([], frozenset([7])) == ([], {7})
+    assert cover(pool, frozenset()) == ([], frozenset())
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 8, 50, 100, 177])
+def test_the_answers_that_are_tried_first_take_turns_between_two_quantities(n):
+    spread = list(explanations._spread(range(n)))
+    assert spread[0] == 0 and 1 <= len(spread) <= 2 * explanations.PROBES
+    steps = set(np.diff(spread))
+    assert len(spread) == n or steps == {max(1, n // explanations.PROBES) | 1}
+    assert all(step % 2 for step in steps)
+
+
+@pytest.mark.parametrize(("n_wrong", "said"), [(20, True), (21, False)])
+def test_a_twentieth_of_the_wrong_answers_is_plausible(n_wrong, said):
+    assert kinds.plausible(found("x", [1]), range(n_wrong)) is said
+
+
+# Kinds of errors and relations, on answers to real cases
+
+WANDA = [case for case in conformance.cases(kind="wanda") if case.group == "activations"][:20]
+
+
+def of_factors(*factors: float) -> tuple[list[Answer], list[Answer]]:
+    """The right answers and the wrong ones, where the importances of each case have a factor."""
+    results = [
+        judge(case, conformance.Outcome(tuple(factor * v for v in case.reference.importance)))
+        for case, factor in zip(WANDA, factors, strict=False)
+    ]
+    answers = answers_of(results)
+    return [a for a in answers if not a.wrong], [a for a in answers if a.wrong]
+
+
+@pytest.mark.parametrize(
+    ("factors", "id"),
+    [
+        ((3, 3, 3), "importance-constant-factor"),
+        ((3, 3, 5, 3), "importance-constant-factor"),
+        ((2, 3, 3, 4), "importance-constant-factor"),  # half of them
+        ((2, 3, 3, 3, 5, 6, 7), ""),
+        ((3, 3, 1), ""),  # a right answer contradicts
+        ((0, 0, 0), "importance-zero"),
+        ((-1, -1), "importance-sign"),
+        ((-2, -2), "importance-constant-factor"),
+    ],
+)
+def test_a_constant_factor_is_that_of_half_of_the_wrong_answers_and_of_no_right_one(factors, id):
+    relation = relations.constant_factor("importance")
+    e = relation(*of_factors(*factors))
+    assert (e.finding.id if e is not None else "") == id
+    if e is not None:
+        middle = float(np.median(factors))
+        assert {a.case for a in e.explained} == {c for c, f in zip(WANDA, factors, strict=False) if f == middle}
+        assert e.finding.ranking == ("network" if middle > 0 else "lost")
+    assert relations.constant_factor("bias_shift")(*of_factors(*factors)) is None
+
+
+@pytest.mark.parametrize(("n", "few", "said"), [(3, 4, False), (4, 4, True), (1, 1, True)])
+def test_a_ranking_that_is_right_is_said_of_four_cases_or_more(n, few, said):
+    results = [judge(c, conformance.Outcome(tuple(v**2 for v in c.reference.importance))) for c in WANDA[:n]]
+    e = kinds.monotone([], answers_of(results), few)
+    assert (e is not None) is said and (not said or e.finding.id == "monotone")
+
+
+def test_the_most_frequent_message_is_said_with_its_place():
+    outcomes = [conformance.Outcome(problem=problem, traceback=problem.upper()) for problem in ("b", "a", "a")]
+    answers = answers_of(judge(case, outcome) for case, outcome in zip(WANDA, outcomes, strict=False))
+    e = kinds.no_answer([], answers)
+    assert e.finding.sentence == "No usable answer in 3 cases; most often: a at A"
+    assert kinds.no_answer([], answers[:1]).finding.sentence == "No usable answer in 1 case; most often: b at B"
+    assert len(e.explained) == 3 and kinds.no_answer([], of_factors(2, 3)[1]) is None
+
+
+def test_a_number_that_is_none_is_counted_by_cases():
+    answers = of_factors(np.nan, np.inf, 2)[1]
+    e = kinds.not_finite([], answers)
+    assert e.finding.sentence.startswith("NaN or inf in 2 cases: ") and len(e.explained) == 2
+    assert kinds.not_finite([], of_factors(2)[1]) is None
+
+
+def test_factors_of_layers_are_positive_and_those_of_cases_too():
+    def by_layer(signs: tuple[float, float]):
+        deep = [case for case in WANDA if len(case.weights) > 1]
+        values = [tuple(signs[l % 2] * v for l, v in enumerate(case.reference.importance)) for case in deep]
+        return answers_of(judge(case, conformance.Outcome(v)) for case, v in zip(deep, values, strict=True))
+
+    assert kinds.factor_per_layer([], by_layer((2.0, 3.0))).finding.id == "factor-per-layer"
+    assert kinds.factor_per_layer([], by_layer((2.0, -3.0))) is None and kinds.factor_per_layer([], []) is None
+    assert kinds.factor_per_case([], of_factors(2, 3, 4)[1]).finding.id == "factor-per-case"
+    assert kinds.factor_per_case([], of_factors(2, 3, -4)[1]) is None and kinds.factor_per_case([], []) is None
+
+
+@pytest.mark.parametrize(("share", "said"), [(0.9, True), (1.1, False)])
+def test_weights_that_are_nearly_zero_are_below_a_millionth_of_the_largest(share, said):
+    case = next(c for c in conformance.cases(kind="pruner") if 0 < c.sparsity < 1)
+    largest = max(float(np.abs(w).max()) for w in case.weights)
+    values = tuple(np.where(w == 0, share * relations.SMALL * largest, w) for w in case.reference.weights)
+    result = judge(case, conformance.Outcome(weights=values, biases=case.reference.biases))
+    e = relations.nearly_zero([], [a for a in answers_of([result]) if a.quantity == "weights"])
+    assert (e is not None) is said
