@@ -11,11 +11,14 @@ import pytest
 
 from ecprune_np import conformance
 from ecprune_np.conformance._verdict import judge
+from ecprune_np.conformance.catalogue import arithmetic
+from ecprune_np.conformance.catalogue._mistake import wrong_numbers
 from ecprune_np.conformance.diagnosis import _explanations as explanations
 from ecprune_np.conformance.diagnosis import _kinds as kinds
 from ecprune_np.conformance.diagnosis import _relations as relations
 from ecprune_np.conformance.diagnosis import _where as where
 from ecprune_np.conformance.diagnosis._answers import Answer, answers_of
+from ecprune_np.conformance.diagnosis._estimates import _of_importances, _roundings, tidy
 from ecprune_np.conformance.diagnosis._explanations import Explanation, cover
 from ecprune_np.conformance.diagnosis._finding import Finding
 
@@ -328,3 +331,94 @@ def test_weights_that_are_nearly_zero_are_below_a_millionth_of_the_largest(share
     result = judge(case, conformance.Outcome(weights=values, biases=case.reference.biases))
     e = relations.nearly_zero([], [a for a in answers_of([result]) if a.quantity == "weights"])
     assert (e is not None) is said
+
+
+# Numbers that are read off the answers
+
+
+def read_off(right: Iterable[float], came: Iterable[float]) -> set[str]:
+    """The mistakes that these importances suggest."""
+    answer = SimpleNamespace(right=np.array([*right], float), entries=np.array([*came], float))
+    with wrong_numbers():
+        return {mistake.id for mistake in _of_importances([answer])}
+
+
+FIVE = [1.0, 2.0, 3.0, 10.0, 20.0]
+floor, cap, zero_below, plus, logarithm, power = (
+    lambda number, of=of: of(number).id
+    for of in (
+        arithmetic.floored,
+        arithmetic.capped,
+        arithmetic.zeroed,
+        arithmetic.raised,
+        arithmetic.logarithm_of_sum,
+        arithmetic.powered,
+    )
+)
+
+
+def test_a_floor_is_met_by_three_and_raises_one():
+    assert floor(5) in read_off(FIVE, np.maximum(FIVE, 5))
+    assert floor(2.5) not in read_off(FIVE, np.maximum(FIVE, 2.5))  # two of them
+    assert floor(5) not in read_off([5, 5, 5, 10, 20], [5, 5, 5, 10, 40])  # nothing was raised
+    assert floor(5) in read_off([5, 5, 4, 10, 20], [5, 5, 5, 10, 20])
+    assert floor(0) not in read_off([-1, -2, -3, 10, 20], [0, 0, 0, 10, 20])  # as it should be
+    assert not any("nan" in id or "inf" in id for id in read_off(FIVE, [np.nan] * 5))
+    assert floor(5) in read_off([np.nan, *FIVE], [np.nan, *np.maximum(FIVE, 5)])
+
+
+def test_a_cap_is_met_by_three_and_lowers_one():
+    assert cap(2) in read_off(FIVE, np.minimum(FIVE, 2)) and cap(5) not in read_off(FIVE, np.minimum(FIVE, 5))
+    assert cap(5) not in read_off([1, 2, 5, 5, 5], [1, 1, 5, 5, 5])
+    assert not any("at-most" in id for id in read_off(FIVE, [1, 2, np.inf, np.inf, np.inf]))
+
+
+def test_what_is_added_is_added_to_what_is_not_zero():
+    assert plus(0.25) in read_off([0, 0, *FIVE], [9, 9, *(v + 0.25 for v in FIVE)])
+    assert not any("plus" in id for id in read_off(FIVE, FIVE))
+
+
+def test_zeros_are_below_all_that_is_left():
+    assert zero_below(10) in read_off(FIVE, [0, 0, 0, 10, 20])
+    assert zero_below(5) in read_off([1, 2, 3, 5, 20], [0, 0, 0, 5, 20])
+    assert not any("zero-below" in id for id in read_off(FIVE, [0, 0, 3, 10, 20]))  # two of them
+    assert not any("zero-below" in id for id in read_off(FIVE, [0, 0, 0, 0, 0]))
+    assert not any("zero-below" in id for id in read_off([0, 0, 0, 10, 20], [0, 0, 0, 10, 20]))
+    assert zero_below(10) in read_off([1, 2, 3, 2.5, 10, 20], [0, 0, 0, 9, 10, 20])  # one that is odd
+
+
+def test_a_power_is_not_one_and_a_logarithm_is_of_more():
+    assert power(0.5) in read_off(FIVE, np.sqrt(FIVE)) and power(2) in read_off(FIVE, np.square(FIVE))
+    assert not any("to-the" in id for id in read_off(FIVE, FIVE))
+    few = [0.1, 0.2, 0.3]
+    assert logarithm(1e-3) in read_off(few, np.log(np.array(few) + 1e-3))
+    assert logarithm(1e-3) in read_off([0, 0.1, 0.2], np.log([1e-3, 0.5, 0.7]))  # by the smallest one alone
+    assert logarithm(-0.05) not in read_off(few, np.log(np.array(few) - 0.05))
+    assert logarithm(1) not in read_off(FIVE, [0, *FIVE[1:]])  # nothing is negative
+
+
+def test_decimals_are_the_fewest_that_all_have_below_a_thousand():
+    def rounded(values: Iterable[float]) -> set[str]:
+        answer = SimpleNamespace(entries=np.array([*values]), quantity="importance")
+        with wrong_numbers():
+            return {mistake.id for mistake in _roundings([answer])}
+
+    decimals, digits = (lambda n, of=of: of(n, "importance").id for of in (arithmetic.decimals, arithmetic.digits))
+    assert decimals(2) in rounded([1.25, 3.5, 1234.56789, 0, np.nan]) and decimals(3) in rounded([1.25, 0.125])
+    assert (
+        digits(3) in rounded([1.25, 1.2e-9, 0, np.inf])
+        and not rounded([0.123456789012345])
+        and not rounded([0, np.nan])
+    )
+    assert rounded([1234.0]) == {digits(4)}
+
+
+@pytest.mark.parametrize(
+    ("value", "short"),
+    [
+        (0.50004, 0.5), (0.5001, 0.5001), (1.200011e-7, 1.2e-7), (0.123001, 0.123), (0.12304, 0.12304),
+        (2.0**-23 * 1.00009, 2.0**-23), (2.0**-52, 2.0**-52), (2.0**-23 * 1.0002, 2.0**-23 * 1.0002),
+    ],
+)  # fmt: skip
+def test_a_number_is_written_in_three_digits_or_as_a_power_of_two_where_that_is_near(value, short):
+    assert tidy(value) == short and tidy(-value) == (-short if value > 1e-6 or short == 1.2e-7 else -value)
