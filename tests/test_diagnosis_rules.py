@@ -422,3 +422,88 @@ def test_decimals_are_the_fewest_that_all_have_below_a_thousand():
 )  # fmt: skip
 def test_a_number_is_written_in_three_digits_or_as_a_power_of_two_where_that_is_near(value, short):
     assert tidy(value) == short and tidy(-value) == (-short if value > 1e-6 or short == 1.2e-7 else -value)
+
+
+# Answers
+
+
+EC = conformance.cases()
+
+
+def answered(case, importance=None, shift=None, **options):
+    right = case.reference.importance, case.reference.bias_shift
+    given = [r if v is None else tuple(v) for v, r in zip((importance, shift), right, strict=True)]
+    return judge(case, conformance.Outcome(*given, **options))
+
+
+def test_answers_are_held_to_the_digits_of_their_format():
+    """A float64 that holds only float32 numbers is one of float32, where all do; else each array by its own dtype."""
+
+    def single(layers):
+        return tuple(v.astype(np.float32).astype(np.float64) for v in layers)
+
+    def tolerances(*results):
+        return [a.tolerance for a in answers_of(results)]
+
+    case, r = EC[3], EC[3].reference
+    both = answered(case, single(r.importance), single(r.bias_shift))
+    assert tolerances(both) == [1e-3] * 2
+    assert tolerances(both, answered(EC[4])) == [1e-9] * 4
+    half = answered(case, [v.astype(np.float32) for v in r.importance])
+    assert tolerances(half, answered(EC[4])) == [1e-3, 1e-9, 1e-9, 1e-9]
+    assert tolerances(judge(case, conformance.Outcome(problem="none"))) == [1e-9] * 2
+
+
+def test_answers_are_what_was_given_and_wrong_beyond_their_tolerance():
+    case, r = EC[3], EC[3].reference
+    assert answers_of([judge(case, conformance.Outcome(skipped="no"))]) == []
+    (alone,) = answers_of([judge(case, conformance.Outcome(r.importance, (), not_given=("bias_shift",)))])
+    assert (alone.quantity, alone.wrong, alone.which) == ("importance", False, 0)
+    for off, wrong in ((0.9, False), (1.1, True)):
+        shift = [v + off * 1e-9 * s for v, s in zip(r.bias_shift, r.bias_shift_scale, strict=True)]
+        importance, moved = answers_of([answered(case, shift=shift)])
+        assert (importance.wrong, moved.wrong) == (False, wrong) and moved.which == 1
+        assert moved.wrong_layers == (frozenset(range(len(shift))) if wrong else frozenset())
+    misshapen = answers_of([answered(case, r.importance[:1])])
+    assert [(a.wrong, a.comparable) for a in misshapen] == [(True, False), (False, True)]
+
+
+def relation_of(relation, *results):
+    answers = answers_of(results)
+    return relation([a for a in answers if not a.wrong], [a for a in answers if a.wrong])
+
+
+def test_exchanged_is_said_of_a_twentieth_or_more():
+    swapped = [answered(c, c.reference.bias_shift, c.reference.importance) for c in EC[:2]]
+    other = [answered(c, [v + 1 for v in c.reference.importance], [v + 1 for v in c.reference.bias_shift]) for c in EC]
+    e = relation_of(relations.exchanged, *swapped, *other[2:40])
+    assert e.finding.id == "exchanged" and {a.case for a in e.explained} == set(EC[:2])
+    assert relation_of(relations.exchanged, *swapped, *other[2:41]) is None
+    assert relation_of(relations.exchanged, *other[:3]) is None
+    assert relations.exchanged([], of_factors(2)[1]) is None  # Wanda has no shifts
+
+
+def test_an_answer_of_an_earlier_case_is_one_of_the_same_shapes():
+    shapes: dict[tuple, list] = {}
+    for case in EC:
+        shapes.setdefault(tuple(w.shape for w in case.weights), []).append(case)
+    first, second, *_ = next(cases for cases in shapes.values() if len(cases) > 1)
+    kept = answered(second, first.reference.importance, first.reference.bias_shift)
+    e = relation_of(relations.remembered, answered(first), kept)
+    assert e.finding.id == "memoised" and {a.case for a in e.explained} == {second}
+    assert relation_of(relations.remembered, kept) is None  # nobody knows of the other case
+    assert relation_of(relations.remembered, answered(first), answered(second)) is None
+    many = [answered(c, [v + 1 for v in c.reference.importance], [v + 1 for v in c.reference.bias_shift]) for c in EC]
+    others = [result for result in many if result.case not in (first, second)]
+    assert relation_of(relations.remembered, answered(first), kept, *others[:19]) is not None
+    assert relation_of(relations.remembered, answered(first), kept, *others[:20]) is None
+
+
+def test_a_rearrangement_is_none_where_nothing_moves():
+    """A column of weights is its own transpose but for the shape; a network of 1×1 layers has no other order."""
+    transposed = relations.rearranged(*next(shape for shape in relations.SHAPES if shape[0] == "transposed"))
+    case = next(c for c in EC if all(w.shape[0] != w.shape[1] for w in c.weights))
+    turned = answered(case, [v.T for v in case.reference.importance], [v.T for v in case.reference.bias_shift])
+    e = relation_of(transposed, turned)
+    assert e.finding.id == "transposed" and len(e.explained) == 2
+    assert relation_of(transposed, answered(case, [v + 1 for v in case.reference.importance])) is None
