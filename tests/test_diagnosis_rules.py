@@ -11,10 +11,14 @@ import pytest
 
 from ecprune_np import conformance
 from ecprune_np.conformance._verdict import judge
-from ecprune_np.conformance.catalogue import arithmetic
+from ecprune_np.conformance.catalogue import MISTAKES, arithmetic
 from ecprune_np.conformance.catalogue._mistake import wrong_numbers
+from ecprune_np.conformance.catalogue.derivative import DERIVATIVE
+from ecprune_np.conformance.catalogue.forward import FORWARD
+from ecprune_np.conformance.catalogue.options import OPTIONS
 from ecprune_np.conformance.diagnosis import _explanations as explanations
 from ecprune_np.conformance.diagnosis import _kinds as kinds
+from ecprune_np.conformance.diagnosis import _own_network
 from ecprune_np.conformance.diagnosis import _relations as relations
 from ecprune_np.conformance.diagnosis import _where as where
 from ecprune_np.conformance.diagnosis._answers import Answer, answers_of
@@ -507,3 +511,67 @@ def test_a_rearrangement_is_none_where_nothing_moves():
     e = relation_of(transposed, turned)
     assert e.finding.id == "transposed" and len(e.explained) == 2
     assert relation_of(transposed, answered(case, [v + 1 for v in case.reference.importance])) is None
+
+
+# A network of one's own: what is tried on it
+
+
+def ids(mistakes) -> set[str]:
+    return {mistake.id for mistake in mistakes}
+
+
+def test_batches_are_tried_where_they_are_few_and_hessians_where_rows_are_short():
+    def tried(n_samples: int, n_inputs: int) -> set[str]:
+        case = SimpleNamespace(x=range(n_samples), weights=[np.zeros((4, n_inputs)), np.zeros((2, 4))], options=dict)
+        return ids(_own_network._by_row(case))
+
+    batches = {id: int(size[1]) for id in tried(1, 1) if (size := _own_network.SIZE.search(id))}
+    assert len(set(batches.values())) > 2
+    for n in (32 * 50, 32 * 50 + 1, 64 * 50, 64 * 50 + 1):
+        assert tried(n, 1) & batches.keys() == {id for id, size in batches.items() if size * 50 >= n}, n
+    assert tried(1, 100) >= _own_network.HESSIANS and not tried(1, 101) & _own_network.HESSIANS
+    assert not tried(1, 1) & {_own_network.ALL_NEURONS, *ids(DERIVATIVE), *ids(FORWARD)}
+
+
+def test_options_are_tried_where_there_are_some():
+    without = SimpleNamespace(x=range(3), weights=[np.zeros((2, 2))], options=dict)
+    weighted = SimpleNamespace(x=range(3), weights=[np.zeros((2, 2))], options=lambda: {"sample_weight": 1})
+    assert not ids(_own_network._by_row(without)) & ids(OPTIONS) and _own_network._of_options(without) == []
+    both = ids(_own_network._by_row(weighted)) | ids(_own_network._of_options(weighted))
+    assert both >= ids(OPTIONS) and ids(_own_network._of_options(weighted))
+    assert not ids(_own_network._by_row(weighted)) & ids(_own_network._of_options(weighted))
+
+
+def test_passes_are_tried_of_the_activation_and_with_all_samples_where_they_are_together():
+    def tried(activation, n_layers: int, together: bool) -> set[str]:
+        case = SimpleNamespace(activation=activation, weights=[np.zeros((2, 2))] * n_layers)
+        return ids(_own_network._of_passes(case, together))
+
+    alone, of_samples = {_own_network.ALL_NEURONS}, _own_network.ALL_SAMPLES
+    assert tried("tanh", 1, True) == alone == tried(("tanh", "relu"), 2, True)
+    tanh, apart = tried("tanh", 2, True), tried("tanh", 2, False)
+    assert tanh - apart == {of_samples} and apart > alone
+    of_one = {m.id: m.activation for m in (*DERIVATIVE, *FORWARD) if m.activation}
+    assert {of_one[id] for id in tanh if id in of_one} == {"tanh"}
+    assert tried(("tanh", "tanh"), 3, True) == tanh
+
+
+def test_a_mistake_is_explained_on_rows_where_it_shows_and_no_right_answer_contradicts_it():
+    case = EC[3]
+    rows = [np.arange(len(w)) for w in case.weights]
+    right, r = (case.reference.importance, case.reference.bias_shift), case.reference
+    half = tuple(v / 2 for v in r.importance)
+    mistake = next(m for m in MISTAKES if m.id == "half")
+    values = list(zip(half, r.bias_shift, strict=True))
+
+    def explained(importance, shift) -> list[str]:
+        e = _own_network._explanation(mistake, values, rows, answers_of([answered(case, importance, shift)]))
+        return [] if e is None else sorted(a.quantity for a in e.explained)
+
+    assert explained(half, right[1]) == ["importance"]
+    assert explained(right[0], right[1]) == []  # a right answer says that it is not
+    assert explained(half, [v + 1 for v in right[1]]) == ["importance"]  # the shifts are wrong in some other way
+    assert explained([v / 3 for v in right[0]], right[1]) == []
+    for off, said in ((2.9e-9, True), (3.1e-9, False)):  # three tolerances
+        near = [v + off * np.maximum(s, v) for v, s in zip(half, r.importance_scale, strict=True)]
+        assert bool(explained(near, right[1])) is said, off
