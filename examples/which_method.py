@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import mlpnet
-from rows import RESULTS, Row, existing_rows
+from rows import RESULTS, STAGES, Row, existing_rows
 from tables import markdown
 
 from ecprune_np._files import save_text
@@ -29,6 +29,9 @@ FILES = {"mnist": "MNIST", "compensations_mnist": "MNIST", "diffusion_sorption":
 AGAIN = {"compensations_mnist": ", in 10 bites", "compensations_equation": ", compensations"}
 SPARSITIES = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99)
 HIGH = (0.8, 0.9, 0.95, 0.98, 0.99)
+SMALL = "small-dense"  # no method of pruning: as few parameters from the start
+ANOTHER_MATTER = (SMALL, "ec-gradual")  # which is trained after every bite
+NEXT = "ec-fisher-iterative"  # where there are no rows of what `prune` does
 NEAR = 1.05  # as good as the best, in units of its loss
 ONE_PASS = ("magnitude", "gradient-magnitude", "obd", "wanda", "ec-unshifted", "ec", "ec-fisher")
 STEPS = {  # what a step is worth: with it, without it
@@ -76,6 +79,11 @@ def losses(folder: Path = RESULTS) -> Losses:
 def setting(file: str, row: Row) -> Setting:
     """Where a row stands."""
     return Setting(file, row.architecture, row.activation, row.noise, row.sparsity, row.stage)
+
+
+def of_pruning_alone(found: Losses) -> Losses:
+    """Of the methods that prune a network and do not train it."""
+    return {s: {m: of for m, of in by_method.items() if m not in ANOTHER_MATTER} for s, by_method in found.items()}
 
 
 def medians(by_method: dict[str, dict[int, float]]) -> dict[str, float]:
@@ -148,6 +156,18 @@ def depth_table(found: Losses) -> str:
             for n in depths
         ]
         lines.append([step, *map(median_and_range, of_each)])
+    return markdown(lines)
+
+
+def small_table(found: Losses) -> str:
+    """Network by sparsity: the loss of a method over that of a small dense network, pruned → trained once more."""
+    lines = [["network", "pruned by", *(f"{s:g}" for s in SPARSITIES)]]
+    for file, network in dict.fromkeys((s.file, s.network) for s, of in found.items() if SMALL in of):
+        here = {s: of for s, of in found.items() if (s.file, s.network) == (file, network)}
+        method = next(m for m in (USUAL, NEXT) if any(m in of for of in here.values()))
+        of_each = [[ratios(here, method, SMALL, stage, [s]) for stage in STAGES] for s in SPARSITIES]
+        cells = [" → ".join(_number(statistics.median(values)) for values in cell if values) for cell in of_each]
+        lines.append([network, f"`{method}`", *cells])
     return markdown(lines)
 
 
@@ -247,8 +267,9 @@ def costs(published: list[Any]) -> str:
     return markdown(lines)
 
 
-def page(found: Losses, published: list[Any]) -> str:
+def page(all_found: Losses, published: list[Any]) -> str:
     """The whole page."""
+    found = of_pruning_alone(all_found)
     return f"""# What to use when
 
 Written by `which_method.py` from the rows in `results/`: test loss, lower is better; ratios are of one network and
@@ -280,6 +301,13 @@ Loss with the step over loss without it: below 1 it helps.
 ## The same by depth, right after pruning, from 0.8 on
 
 {depth_table(found)}
+
+## Pruned, or small from the start
+
+The loss of a pruned network over that of a dense one with as many parameters, which is trained for as many epochs;
+right away → after training both once more. Median over the seeds; below 1 pruning is better.
+
+{small_table(all_found)}
 
 ## What it costs
 

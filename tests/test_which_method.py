@@ -56,6 +56,15 @@ def test_a_step_is_worth_what_it_is_on_the_same_network_and_seed(found: dict) ->
     assert "| relu |  | 1.00 (0.50 to 1.50) |  |  |  |  |" in which.steps_table(found, "pruned")
 
 
+def test_small_dense_networks_are_compared_with_what_prune_does_and_ranked_nowhere(found: dict) -> None:
+    (at, of) = next((s, of) for s, of in found.items() if s.sparsity == 0.9)
+    small = found | {at: of | {which.SMALL: {0: 2.0, 1: 2.0, 2: 6.0}, "ec-gradual": {0: 0.1, 1: 0.1, 2: 0.1}}}
+    assert "| MNIST, 4-3-2, relu | `ec-iterative+row` |  |  | 0.50 |  |  |  |" in which.small_table(small)
+    without = {at: {which.NEXT: {0: 1.0}, which.SMALL: {0: 4.0}}}
+    assert f"| MNIST, 4-3-2, relu | `{which.NEXT}` |  |  | 0.25 |" in which.small_table(without)
+    assert which.of_pruning_alone(small) == found
+
+
 def test_where_the_default_is_not_the_best_is_said(found: dict) -> None:
     text = which.defaults(found)
     assert "MNIST, 4-3-2, relu, 0.9, pruned: `ec-iterative` is lower, 2 where it has 3" in text
