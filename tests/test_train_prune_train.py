@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import statistics
 import sys
 from dataclasses import replace
 from itertools import pairwise
@@ -135,17 +136,32 @@ def test_readme_shows_the_medians() -> None:
     text = (Path(tpt.__file__).parent / "README.md").read_text(encoding="utf-8")
     head, _, *lines = text[text.index("| test loss, median | dense |") :].split("\n\n")[0].splitlines()
     sparsities = [float(cell) for cell in head.strip("| ").split(" | ")[2:]]
-    assert len(lines) == 10
+    assert len(lines) == 15
     for line in lines:
         name, *cells = line.strip("| ").split(" | ")
         which, way = name.split(", ")
-        file, net, noise = {
-            "tanh": ("mnist", "784-300-100-10", 0.0),
-            "equation": ("equation", "2-20-20-20-20-1", 0.005),
+        file, net, activation, noise = {
+            "relu": ("mnist", "784-300-100-10", "relu", 0.0),
+            "tanh": ("mnist", "784-300-100-10", "tanh", 0.0),
+            "equation": ("equation", "2-20-20-20-20-1", "tanh", 0.005),
         }[which]
         rows = rows_in_files.existing_rows(rows_in_files.RESULTS / f"train_prune_train_{file}.csv")
         loss = tables.median_over_seeds(rows)
-        assert {row.seed for row in rows if row.activation == "tanh"} == set(tpt.SEEDS)
+        assert {row.seed for row in rows if row.activation == activation} == set(tpt.SEEDS)
         for (method, sparsity), cell in zip([("dense", 0.0), *((way, s) for s in sparsities)], cells, strict=True):
-            median = loss[(net, "tanh", noise, method, sparsity, tpt.STAGE)]
+            median = loss[(net, activation, noise, method, sparsity, tpt.STAGE)]
             assert cell == tables.short(median), (line, sparsity, median)
+
+
+def test_readme_shows_the_errors_beside_published_ones() -> None:
+    text = " ".join((Path(tpt.__file__).parent / "README.md").read_text(encoding="utf-8").split())
+    rows = rows_in_files.existing_rows(rows_in_files.RESULTS / "train_prune_train_mnist.csv")
+
+    def error(method: str, sparsity: float) -> str:
+        of = [row for row in rows if (row.activation, row.method, row.sparsity) == ("relu", method, sparsity)]
+        assert len(of) == len(tpt.SEEDS)
+        return f"{100 * (1 - statistics.median(row.test_accuracy for row in of)):.2f} %"
+
+    ours = [error("ec-iterative+row", s) for s in (0.9, 0.95, 0.98)]
+    assert f"Here the dense network is at {error('dense', 0.0)}, and" in text
+    assert "leave {} with 10 times fewer, {} with 20 and {} with 50".format(*ours) in text
