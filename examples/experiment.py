@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import astuple, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,9 @@ def pruner(method: str, mlp: ec.MLP, case: Case, data: Dataset, settings: Settin
         return lambda _: unpruned(mlp)
     if method == "small-dense":
         return lambda sparsity: unpruned(train(as_small_as(case, sparsity), data, settings))
+    if method == "ec-gradual":  # trained after every bite
+        in_bites = pruner("ec-iterative", mlp, case, data, settings)
+        return partial(in_bites, then=lambda bite: ec.Pruned(fine_tune(bite, case, data, settings), bite.masks))
     x, y = data.x_train[: settings.n_scored], data.y_train[: settings.n_scored]
     return pruner_of(method, mlp, Data(ec.Batch(x, y=y), settings.loss, case.seed), steps=settings.steps)
 

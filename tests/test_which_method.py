@@ -84,7 +84,7 @@ def test_the_page_is_what_the_rows_say_and_names_the_default(capsys: pytest.Capt
     assert "in step" in capsys.readouterr().out
     text = (EXAMPLES / "which_method.md").read_text(encoding="utf-8")
     assert f"No training afterwards: `{USUAL}`" in text
-    _, as_good, of = which.share(which.losses(), USUAL, "pruned")
+    _, as_good, of = which.share(which.of_pruning_alone(which.losses()), USUAL, "pruned")
     assert as_good > 0.9 * of, "the default of prune is not what the rows support"
 
 
