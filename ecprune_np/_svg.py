@@ -14,6 +14,7 @@ WIDTH = 360
 LINE = 13  # pixels from one label to the next
 NARROW = frozenset("ijlftr.,:;'|!()[]-/ ")
 DECADES = 12  # at most, on a logarithmic axis; what is smaller lies on the floor
+FACTORS = {1: (1, 2, 3, 5, 7), 2: (1, 2, 5), 5: (1, 3), math.inf: (1,)}  # decades below which ticks are at these
 SHAPES = (  # of the marks, from their middle: circle, square, triangle, diamond, plus, triangle, cross, star
     "",
     "m-3.4-3.4h6.8v6.8h-6.8z",
@@ -187,7 +188,8 @@ def linear_axis(low: float, high: float, name: Callable[[float, int], str] = sho
     """From low to high, with ticks at round numbers; `name` makes a name of a number and so many digits."""
     largest = max(abs(low), abs(high))
     if not high - low > 1e-6 * max(largest, 1e-280):  # all values are one
-        low, high = low - (abs(low) or 1) / 2, high + (abs(high) or 1) / 2
+        half = (largest if largest > 1e-280 else 1) / 2
+        low, high = low - half, high + half
     power = 10.0 ** math.floor(math.log10((high - low) / 5))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= (high - low) / 5 * (1 - 1e-9))
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
@@ -208,7 +210,7 @@ def log_axis(exponents: Iterable[float]) -> Axis:
     margin = max(0.04 * (high - low), (0.5 - (high - low)) / 2)
     low, high = low - margin, high + margin
     every = max(1, round((high - low) / 5))
-    factors = (1, 2, 3, 5, 7) if high - low < 1 else (1, 2, 5) if high - low < 2 else (1, 3) if every == 1 else (1,)
+    factors = next(factors for span, factors in FACTORS.items() if high - low < span)
     decades = [e for e in range(math.floor(low), math.ceil(high) + 1) if e % every == 0]
     ticks = [(e + math.log10(factor), in_decimals(factor, e)) for e in decades for factor in factors]
     return Axis(low, high, tuple(tick for tick in ticks if low <= tick[0] <= high))

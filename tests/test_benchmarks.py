@@ -43,7 +43,8 @@ def test_moments_by_fewer_rows_equal_those_by_a_row_an_output(monkeypatch: pytes
     assert np.isfinite(growing.growth(np.float64, repeats=1, n_samples=20))
 
 
-def test_the_other_benchmarks_measure_something() -> None:
+def test_the_other_benchmarks_measure_something(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("in_turn.PAUSE", 0)
     products = importlib.import_module("moments_beside_their_matrix_products")
     assert min(products.main(repeats=1, n_samples=100).values()) > 0
     linear = importlib.import_module("moments_are_linear_in_samples_and_outputs")

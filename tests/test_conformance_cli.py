@@ -121,7 +121,7 @@ def test_hanging_case_is_interrupted_and_the_rest_goes_on(module):
         """,
     )
     chosen = tuple(case for case in CASES if case.group == "activations")[:6]
-    report = check_in_worker("hanging:candidate", chosen, 3.0)
+    report = check_in_worker("hanging:candidate", chosen, 2.0)
     assert [r.status for r in report.results] == ["passed", "passed", "failed", "passed", "passed", "passed"]
     assert report.results[2].message.startswith("timed out after ")
 

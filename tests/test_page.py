@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from networks import networks
 from reports import DENSE, REPORTS, of_network
@@ -298,6 +298,7 @@ def test_names_are_apart_in_order_and_where_they_belong_if_there_is_room(wanted)
 
 
 @given(st.floats(-1e200, 1e200), st.floats(-1e200, 1e200))
+@example(5e-324, 5e-324)  # the smallest number has no half
 def test_ticks_of_a_linear_axis_are_inside_few_and_named_after_their_values(low, high):
     axis = _svg.linear_axis(min(low, high), max(low, high))
     rounding = 1e-8 * (axis.high - axis.low)
@@ -308,6 +309,7 @@ def test_ticks_of_a_linear_axis_are_inside_few_and_named_after_their_values(low,
 
 
 @given(st.lists(st.floats(-4950, 4932) | st.floats(-3, 3), max_size=5))
+@example([0.0, 6.0])
 def test_ticks_of_a_logarithmic_axis_are_inside_few_and_named_after_their_values(exponents):
     axis = _svg.log_axis(exponents)
     assert 1 <= len(axis.ticks) <= 12, axis
