@@ -9,9 +9,10 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +86,9 @@ def parser(description: str) -> argparse.ArgumentParser:
 
 
 def main(name: str, options: argparse.Namespace, body: Callable[[argparse.Namespace, Path], None]) -> int:
-    """Run `body` and say what goes wrong in one line: 1 for a failure, 130 for an interruption.
+    """Run `body` and say what goes wrong in one line: 1 for a failure, 130 for an interruption, or SIGTERM.
 
-    The rows that are finished stay in the file in every case.
+    The rows that are finished stay in the file in every case, and no process stays behind.
     """
     folder = options.out / "quick" if options.quick else options.out
     file = folder / f"{name}.csv"
@@ -100,7 +101,8 @@ def main(name: str, options: argparse.Namespace, body: Callable[[argparse.Namesp
     start = time.perf_counter()
     try:
         _check_options(options)
-        body(options, file)
+        with terminated_as_interrupted():
+            body(options, file)
     except (ValueError, OSError, BrokenProcessPool) as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 1
@@ -109,6 +111,16 @@ def main(name: str, options: argparse.Namespace, body: Callable[[argparse.Namesp
         return 130
     print(f"{name}: {time.perf_counter() - start:.0f} s, {file}", file=sys.stderr)
     return 0
+
+
+@contextmanager
+def terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM as Ctrl-C, for a process that it ends leaves its workers at work."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _check_options(options: argparse.Namespace) -> None:

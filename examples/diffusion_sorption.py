@@ -164,7 +164,7 @@ def snapshots(case: Case, settings: Settings) -> str:
     tuned = experiment.fine_tune(
         experiment.pruner("ec-iterative", mlp, case, data, settings)(SNAPSHOT_RATIO), case, data, settings
     )
-    networks = {"dense": mlp, **pruned, "ec-iterative, fine-tuned": tuned}
+    networks = {"dense": mlp, **pruned, "ec-iterative, fine-tuned": tuned.mlp}
     n_cells = 128
     x, u = centres(n_cells), solve(n_cells, np.array(SNAPSHOT_TIMES))
     noise = case.noise * np.random.default_rng(case.seed).uniform(-1, 1, u.shape)

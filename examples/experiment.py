@@ -15,6 +15,8 @@ from ecprune_np.data import Dataset
 from ecprune_np.methods import Data
 from ecprune_np.methods import pruner as pruner_of
 
+GRADUAL = "ec-gradual"  # EC, trained after every bite
+
 
 def train(case: Case, data: Dataset, settings: Settings) -> ec.MLP:
     """The dense network of a case, trained by Adam; its seed decides the initial weights and the batches."""
@@ -31,10 +33,10 @@ def train(case: Case, data: Dataset, settings: Settings) -> ec.MLP:
     )
 
 
-def fine_tune(pruned: ec.Pruned, case: Case, data: Dataset, settings: Settings) -> ec.MLP:
+def fine_tune(pruned: ec.Pruned, case: Case, data: Dataset, settings: Settings) -> ec.Pruned:
     """The pruned network after training again; what is removed stays removed."""
     adam = {"batch_size": settings.batch_size, "learning_rate": settings.fine_tune_learning_rate, "seed": case.seed}
-    return ec.train(
+    mlp = ec.train(
         pruned.mlp,
         data.x_train,
         data.y_train,
@@ -44,6 +46,7 @@ def fine_tune(pruned: ec.Pruned, case: Case, data: Dataset, settings: Settings) 
         masks=pruned.masks,
         **(adam if settings.fine_tune_optimizer == "adam" else {}),  # L-BFGS takes all samples, and its own steps
     )
+    return ec.Pruned(mlp, pruned.masks)
 
 
 def pruner(method: str, mlp: ec.MLP, case: Case, data: Dataset, settings: Settings) -> Callable[..., ec.Pruned]:
@@ -52,9 +55,9 @@ def pruner(method: str, mlp: ec.MLP, case: Case, data: Dataset, settings: Settin
         return lambda _: unpruned(mlp)
     if method == "small-dense":
         return lambda sparsity: unpruned(train(as_small_as(case, sparsity), data, settings))
-    if method == "ec-gradual":  # trained after every bite
+    if method == GRADUAL:
         in_bites = pruner("ec-iterative", mlp, case, data, settings)
-        return partial(in_bites, then=lambda bite: ec.Pruned(fine_tune(bite, case, data, settings), bite.masks))
+        return partial(in_bites, then=lambda bite: fine_tune(bite, case, data, settings))
     x, y = data.x_train[: settings.n_scored], data.y_train[: settings.n_scored]
     return pruner_of(method, mlp, Data(ec.Batch(x, y=y), settings.loss, case.seed), steps=settings.steps)
 
@@ -96,7 +99,7 @@ def run_case(case: Case, data: Dataset, settings: Settings, results: Results) ->
             pruned = prune(sparsity)
             networks = {"pruned": pruned.mlp}
             if any(key[6] == "fine-tuned" for key in wanted):
-                networks["fine-tuned"] = fine_tune(pruned, case, data, settings)
+                networks["fine-tuned"] = fine_tune(pruned, case, data, settings).mlp
             results.append(Row(*key, *test(networks[key[6]], data, settings.loss)) for key in wanted)
 
 

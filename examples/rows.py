@@ -210,9 +210,14 @@ def _beside(file: Path) -> dict[str, Any]:
         raise ValueError(f"{beside}: expected JSON ({error})") from None
 
 
+def rows_in(file: Path, kind: type = Row) -> list[Any]:
+    """The rows of a file, none where there is no file."""
+    return Results(file, kind).rows() if file.exists() else []
+
+
 def existing_rows(file: Path, kind: type = Row) -> list[Any]:
     """The rows to draw; raises ValueError where there are none."""
-    rows = Results(file, kind).rows() if file.exists() else []
+    rows = rows_in(file, kind)
     if not rows:
         raise ValueError(f"{file}: no rows yet; run this without --report first")
     return rows

@@ -75,10 +75,10 @@ def trained(way: str, half: ec.MLP, case: Case, data: Dataset, settings: Setting
     if way == "small-dense":
         return experiment.train(experiment.as_small_as(case, sparsity), data, whole)
     if way == "dense-restarted":
-        return experiment.fine_tune(experiment.unpruned(half), case, data, settings)
+        return experiment.fine_tune(experiment.unpruned(half), case, data, settings).mlp
     if way in GRADUAL:
         return gradually(GRADUAL[way], half, case, data, settings, sparsity)
-    return experiment.fine_tune(experiment.pruner(way, half, case, data, settings)(sparsity), case, data, settings)
+    return experiment.fine_tune(experiment.pruner(way, half, case, data, settings)(sparsity), case, data, settings).mlp
 
 
 def gradually(method: str, half: ec.MLP, case: Case, data: Dataset, settings: Settings, sparsity: float) -> ec.MLP:
@@ -97,7 +97,7 @@ def gradually(method: str, half: ec.MLP, case: Case, data: Dataset, settings: Se
         rate = settings.fine_tune_learning_rate * (1 + math.cos(math.pi * done / left)) / 2
         chunk = replace(settings, fine_tune_epochs=epochs, fine_tune_learning_rate=rate)
         done += epochs
-        return ec.Pruned(experiment.fine_tune(pruned, case, data, chunk), pruned.masks)
+        return experiment.fine_tune(pruned, case, data, chunk)
 
     prune = experiment.pruner(f"{method}-iterative", half, case, data, replace(settings, steps=bites))
     return prune(sparsity, then=train_on).mlp

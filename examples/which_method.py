@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import mlpnet
+from experiment import GRADUAL
 from rows import RESULTS, STAGES, Row, existing_rows
 from tables import markdown
 
@@ -30,7 +31,7 @@ AGAIN = {"compensations_mnist": ", in 10 bites", "compensations_equation": ", co
 SPARSITIES = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99)
 HIGH = (0.8, 0.9, 0.95, 0.98, 0.99)
 SMALL = "small-dense"  # no method of pruning: as few parameters from the start
-ANOTHER_MATTER = (SMALL, "ec-gradual")  # which is trained after every bite
+ANOTHER_MATTER = (SMALL, GRADUAL)
 NEXT = "ec-fisher-iterative"  # where there are no rows of what `prune` does
 NEAR = 1.05  # as good as the best, in units of its loss
 ONE_PASS = ("magnitude", "gradient-magnitude", "obd", "wanda", "ec-unshifted", "ec", "ec-fisher")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib
 import json
+import multiprocessing
 import os
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -224,7 +227,7 @@ def test_interrupted_run_continues_to_the_same_rows(
     experiment.run_case(CASE, digits, TINY, whole)
     fine_tune, calls = experiment.fine_tune, 0
 
-    def interrupted(*arguments: Any) -> ec.MLP:
+    def interrupted(*arguments: Any) -> ec.Pruned:
         nonlocal calls
         calls += 1
         if calls == 4:
@@ -252,8 +255,8 @@ def test_every_method_prunes_as_asked_and_fine_tuning_keeps_the_masks(digits: Da
     pruned = experiment.pruner(method, mlp, CASE, digits, TINY)(0.7)
     assert sum(int((~m).sum()) for m in pruned.masks) == round(0.7 * mlp.n_weights)
     tuned = experiment.fine_tune(pruned, CASE, digits, TINY)
-    assert all((w[~m] == 0).all() for w, m in zip(tuned.weights, pruned.masks))
-    assert any((a != b).any() for a, b in zip(tuned.weights, pruned.mlp.weights))
+    assert all((w[~m] == 0).all() for w, m in zip(tuned.mlp.weights, pruned.masks))
+    assert any((a != b).any() for a, b in zip(tuned.mlp.weights, pruned.mlp.weights))
 
 
 @pytest.mark.parametrize(
@@ -416,6 +419,39 @@ def test_script_runs_and_continues_and_draws(
     assert mnist.main([*options, "--report"]) == 0
     assert capsys.readouterr().out == first.out
     assert (tmp_path / "quick" / "mnist.csv").read_text() == rows
+
+
+def test_the_rows_of_compensations_are_drawn_in_figure_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And nothing else of that file; without it the figure is drawn without them."""
+    pytest.importorskip("matplotlib", reason="figures need the extra `examples`")
+    drawn: dict[str, Any] = {}
+    monkeypatch.setattr(figures, "save_figure", lambda figure, file: drawn.update({file.name: figure}))
+    row = replace(ROW, sparsity=0.95, test_loss=0.25, test_accuracy=0.8)
+    (tmp_path / "quick").mkdir()
+    Results(tmp_path / "quick" / "mnist.csv").append(
+        replace(row, method="dense", sparsity=0.0, stage=s) for s in STAGES
+    )
+    for there in (False, True):
+        if there:
+            rows = [replace(row, method=method) for method in (mnist.ROWS, "ec-gradual", "wanda")]
+            Results(tmp_path / "quick" / "compensations_mnist.csv").append(rows)
+        assert mnist.main(["--quick", "--report", "--out", str(tmp_path)]) == 0
+        (ax,) = drawn["mnist_pruned"].axes
+        lines = {line.get_label(): line.get_xydata().tolist() for line in ax.get_lines() if line.get_label() != "dense"}
+        assert lines == ({mnist.ROWS: [[0.95, 0.25]]} if there else {})
+
+
+def test_the_picture_of_compensations_shows_the_medium_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("matplotlib", reason="figures need the extra `examples`")
+    drawn: dict[str, Any] = {}
+    monkeypatch.setattr(figures, "save_figure", lambda figure, file: drawn.update({file.stem: figure}))
+    for name, networks in (("equation", ["2-20-20-20-20-1"]), ("mnist", mnist.ARCHITECTURES)):
+        rows = [replace(ROW, architecture=net, method="ec-iterative", stage=s) for net in networks for s in STAGES]
+        Results(tmp_path / f"compensations_{name}.csv").append(rows)
+    assert compensations.main(["--report", "--out", str(tmp_path)]) == 0
+    for name, network in (("equation", "2-20-20-20-20-1"), ("mnist", "784-300-100-10")):
+        titles = [ax.get_title() for ax in drawn[f"compensations_{name}"].axes]
+        assert titles == [f"{network}, tanh, {figures.AFTER[stage]}" for stage in STAGES]
 
 
 def in_this_process(work: Any, tasks: list[Any], wanted: set[Any], results: Any, jobs: int) -> None:
@@ -636,16 +672,31 @@ def test_read_only_folder_is_a_clear_message(
     assert "Permission denied" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interruption_says_how_to_continue(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: signal.Signals
 ) -> None:
-    def interrupted(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(command, "run_all", interrupted)
+    before = signal.getsignal(number)
+    monkeypatch.setattr(command, "run_all", lambda *_: signal.raise_signal(number))
     monkeypatch.setattr(command.importlib.util, "find_spec", lambda name: name)
     assert pde.main(["--quick", "--no-figures", "--out", str(tmp_path)]) == 130
     assert "finished rows are in" in capsys.readouterr().err
+    assert signal.getsignal(number) is before
+
+
+def test_interruption_leaves_no_process_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tqdm = pytest.importorskip("tqdm", reason="progress bars need the extra `examples`").tqdm
+    at_work: list[Any] = []
+
+    def interrupted(bar: Any, n: int) -> None:
+        at_work.extend(multiprocessing.active_children())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tqdm, "update", interrupted)
+    tasks = [(20.0,), (20.0,)]  # seconds, which nobody waits for
+    with pytest.raises(KeyboardInterrupt):
+        command.run_all(time.sleep, tasks, set(), Results(tmp_path / "rows.csv"), 2)
+    assert at_work and {process.exitcode for process in at_work} == {-signal.SIGTERM}
 
 
 @pytest.mark.parametrize(
