@@ -1,4 +1,4 @@
-"""Whether the tests see a change: one-place mutants of the package, each against the tests that run its line.
+"""Whether the tests see a change: one-place mutants of the package, against the tests that run the line, then all.
 
     python tests/mutants.py [--mutants 300] [--seed 0] [--only scores.py …] [--jobs 2]
 
@@ -226,13 +226,14 @@ def main() -> int:
         for k in range(options.jobs):
             folders.put(copy_of_project(Path(temporary) / f"copy{k}"))
         unchanged = known(list(folders.queue))
+        every_file = [f"tests/{name}.py" for name in dict.fromkeys(name.split(".")[0] for name in unchanged.seconds)]
 
         def outcome(mutant: Mutant) -> str:
             """Killed, survived, or hangs: the tests take many times what they take."""
             tests = tests_of(mutant, unchanged.lines.get(mutant.file, {})) or set(unchanged.seconds)
             selected = _selected(tests, unchanged.seconds)
             files = list(dict.fromkeys(test.partition("::")[0] for test in selected))
-            stages = [(selected, "again"), (selected, "ci"), (files, "ci")]  # files: for what fixtures and imports run
+            stages = [(selected, "again"), (selected, "ci"), (files, "ci"), (every_file, "again")]
             folder = folders.get()
             file = folder / mutant.file
             original = file.read_text(encoding="utf-8")

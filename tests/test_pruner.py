@@ -15,7 +15,7 @@ import ecprune_np as ec
 from ecprune_np import conformance
 from ecprune_np.conformance._cases import all_cases
 from ecprune_np.conformance._html import page
-from ecprune_np.conformance._pruned_cases import APART, _with_ties
+from ecprune_np.conformance._pruned_cases import APART, _pruned, _with_ties
 from ecprune_np.conformance._verdict import judge
 from ecprune_np.conformance.catalogue._mistake import wrong_values
 from ecprune_np.conformance.catalogue.pruning import PRUNING
@@ -125,6 +125,15 @@ def test_networks_with_ties_have_scores_that_every_order_of_summation_gives(case
     scales = zip(case.reference.importance_scale, exact.uncompensated)
     assert all((mine == theirs).all() for mine, theirs in scales)
     assert len({I for layer in case.reference.importance for I in layer.ravel().tolist()}) < case.mlp.n_weights
+
+
+@pytest.mark.parametrize(
+    ("share", "there"), [(6.449, True), (6.451, False), (6.5, False), (6.549, False), (6.551, True)]
+)
+def test_no_number_of_weights_that_go_is_nearly_a_half(share, there):
+    """Which implementations round to either side."""
+    network = next(_with_ties())  # in whose ties there is no doubt
+    assert (_pruned(network, share / network.mlp.n_weights, "global") is not None) is there
 
 
 def test_the_number_of_zeros_is_told():
