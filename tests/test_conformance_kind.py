@@ -154,7 +154,7 @@ def test_ctrl_c_gives_the_results_so_far():
 
     with pytest.raises(Interrupted) as error:
         run_suite(ask, CASES[:5])
-    assert [r.case for r in error.value.results] == list(CASES[:2])
+    assert [r.case for r in error.value.results] == list(CASES[:2]) and str(error.value) == "interrupted"
 
 
 def test_slow_candidates_are_not_asked_again_and_their_progress_is_shown(monkeypatch, capsys):

@@ -493,6 +493,9 @@ def test_of_the_pairs_that_fit_the_one_that_explains_most_is_said(monkeypatch):
         monkeypatch.setattr(_pairs, "_fitting", lambda *_, order=order: iter(order))
         found = pair_of(right, wrong, frozenset(wrong), ())
         assert found is not None and found.finding.id == most.id, found
+    for place, is_tried in ((12, True), (13, False)):
+        monkeypatch.setattr(_pairs, "_fitting", lambda *_, place=place: iter([*[other] * (place - 1), most]))
+        assert (pair_of(right, wrong, frozenset(wrong), ()) is not None) is is_tried
 
 
 @pytest.mark.parametrize(("which", "kept"), [("first", slice(1, None)), ("last", slice(None, -1))])

@@ -16,9 +16,9 @@ from ecprune_np.conformance.catalogue._mistake import wrong_numbers
 from ecprune_np.conformance.catalogue.derivative import DERIVATIVE
 from ecprune_np.conformance.catalogue.forward import FORWARD
 from ecprune_np.conformance.catalogue.options import OPTIONS
+from ecprune_np.conformance.diagnosis import _diagnose, _own_network
 from ecprune_np.conformance.diagnosis import _explanations as explanations
 from ecprune_np.conformance.diagnosis import _kinds as kinds
-from ecprune_np.conformance.diagnosis import _own_network
 from ecprune_np.conformance.diagnosis import _relations as relations
 from ecprune_np.conformance.diagnosis import _where as where
 from ecprune_np.conformance.diagnosis._answers import Answer, answers_of
@@ -338,6 +338,17 @@ def test_weights_that_are_nearly_zero_are_below_a_millionth_of_the_largest(share
 
 
 # Numbers that are read off the answers
+
+
+@pytest.mark.parametrize(("kind", "are_read"), [("ec", True), ("wanda", False), ("obc", False)])
+def test_numbers_are_read_off_answers_of_elimination_compensation_alone(monkeypatch, kind, are_read):
+    """An epsilon of EC's formula explains no other kind's answer."""
+    asked = []
+    monkeypatch.setattr(_diagnose, "estimated", lambda answers: asked.extend(answers) or [])
+    cases = [case for case in conformance.cases(kind=kind) if not case.names_of_options][:6]
+    wrong = [conformance.Outcome(tuple(v + R for v, R in zip(*case.reference.of("importance")))) for case in cases]
+    found = conformance.Report("", tuple(map(judge, cases, wrong))).diagnosis
+    assert found and bool(asked) is are_read
 
 
 def read_off(right: Iterable[float], came: Iterable[float]) -> set[str]:
