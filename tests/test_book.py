@@ -75,6 +75,11 @@ def test_functions_are_shown_by_their_names_and_tests_in_words(files, site) -> N
     }
     for place, words in shown.items():
         assert f"<a href='{places[place].link}'>{words}</a>" in files["equations.html"], place
+    for page, place, words in (
+        ("source-moments.html", "moments_by_definition", "moments_by_definition"),
+        ("test_moments.html", "test_blocks_do_not_matter", "blocks do not matter"),
+    ):
+        assert f"<h2 id='{place}'><code>{words}</code></h2>" in files[page]
 
 
 def test_every_equation_says_of_which_kind_it_is_beside_its_name_and_in_the_index(files) -> None:
@@ -110,6 +115,12 @@ def test_annotated_pages_have_every_line_once_as_code_or_as_prose(files, site) -
         for n, line in enumerate(source.text.split("\n"), 1):
             if line.strip() and not line.lstrip().startswith("#"):
                 assert (n in code) != (n in hidden), f"{source.path}:{n}"
+
+
+def test_of_a_file_without_a_docstring_every_line_is_code(site, tmp_path: Path) -> None:
+    file = tmp_path / "plain.py"
+    file.write_text("import os\n\nprint(os.name)\n")
+    assert [lines for _, _, lines in site.Source(file, "plain.py", "source-plain.html").rows()] == [[1, 2, 3]]
 
 
 def test_the_table_of_symbols_is_on_every_page_and_letters_say_what_they_mean(files) -> None:

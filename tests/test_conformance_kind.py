@@ -18,6 +18,7 @@ from ecprune_np.conformance import _suite, _worker
 from ecprune_np.conformance._cli import INTERRUPTED
 from ecprune_np.conformance._run import run
 from ecprune_np.conformance._suite import Interrupted, run_suite, show_progress
+from ecprune_np.conformance._text import wrapped
 from ecprune_np.conformance._worker import load
 from ecprune_np.conformance.diagnosis._estimates import tidy
 
@@ -276,6 +277,12 @@ def test_the_worker_leaves_ctrl_c_to_its_parent_and_prints_to_stderr(monkeypatch
 def test_a_number_is_told_as_it_was_meant():
     """With one to three digits, or as a power of two."""
     assert [tidy(v) for v in (0.0200000001, 2.0**-23 * (1 + 1e-9), 0.123456)] == [0.02, 2.0**-23, 0.123456]
+
+
+def test_a_mistakes_name_is_not_broken_at_its_hyphens_and_a_longer_word_than_a_line_is():
+    first, second = wrapped("  1. ", "x" * 70 + " sensitivity-plus")
+    assert (first, second) == ("  1. " + "x" * 70, "     sensitivity-plus")
+    assert [len(line) for line in wrapped("  ", "y" * 100)] == [80, 24]
 
 
 def test_an_answer_of_another_shape_the_second_time_is_another():
