@@ -17,7 +17,7 @@ from plain import SLOPES, VALUES, Plain, cotangents_of, slope_of
 
 from ecprune_np import conformance
 from ecprune_np.conformance._case import Case, Reference
-from ecprune_np.conformance.catalogue import arithmetic
+from ecprune_np.conformance.catalogue import MISTAKES, arithmetic
 from ecprune_np.conformance.catalogue._mistake import Mistake, both, wrong_numbers
 from ecprune_np.conformance.catalogue._parts import about, parts_of, scores
 from ecprune_np.conformance.catalogue.arithmetic import ARITHMETIC
@@ -303,6 +303,14 @@ def test_what_a_sentence_on_options_says_is_what_the_mistake_does(mistake):
     assert (
         disagreement(mistake.values(parts_of(case)), plain.scores(), plain) < 1e-9
     )  # without options nothing is wrong
+
+
+@pytest.mark.parametrize("mistake", [m for m in MISTAKES if m.id.endswith("-for-output")], ids=lambda m: m.id)
+def test_what_is_taken_for_the_outputs_is_right_where_another_metric_is_asked_for(mistake):
+    cases = [(plain, case) for plain, case in networks_with_options() if case.metric != "output"]
+    assert len(cases) > 8
+    for plain, case in cases:
+        assert disagreement(mistake.values(parts_of(case)), plain.scores(), plain) < 1e-9, repr(case)
 
 
 # Other kinds of answers

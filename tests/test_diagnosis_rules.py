@@ -22,7 +22,7 @@ from ecprune_np.conformance.diagnosis import _kinds as kinds
 from ecprune_np.conformance.diagnosis import _relations as relations
 from ecprune_np.conformance.diagnosis import _where as where
 from ecprune_np.conformance.diagnosis._answers import Answer, answers_of
-from ecprune_np.conformance.diagnosis._estimates import _of_importances, _roundings, tidy
+from ecprune_np.conformance.diagnosis._estimates import _of_importances, _roundings, step_of, tidy
 from ecprune_np.conformance.diagnosis._explanations import Explanation, cover
 from ecprune_np.conformance.diagnosis._finding import Finding
 
@@ -448,6 +448,12 @@ def test_a_number_is_written_in_three_digits_or_as_a_power_of_two_where_that_is_
 def test_a_negative_number_is_written_in_three_digits_and_is_no_power_of_two():
     assert tidy(-0.50004) == -0.5 and tidy(-1.200011e-7) == -1.2e-7 and tidy(-0.12304) == -0.12304
     assert tidy(-(2.0**-23) * 1.00009) == -(2.0**-23) * 1.00009
+
+
+def test_no_step_is_read_off_where_steps_change_nothing():
+    right = np.array([1.0, 2.0])
+    answer = SimpleNamespace(entries=right + 1, right=right, predicted=lambda _: right)
+    assert step_of(answer, lambda *_: None, central=True) == (1e-4, np.inf)
 
 
 # Answers
