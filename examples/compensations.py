@@ -27,7 +27,9 @@ METHODS = ("ec-iterative", "ec-iterative+guarded", "ec-iterative+joint", "ec-ite
 OF_CLASSES = ("ec-iterative", "ec-iterative+row", "ec-fisher-iterative", "ec-fisher-iterative+row")
 MEDIUM = "784-300-100-10"
 SENTENCE = "Rows against the dense network keep what shifts of biases cannot, without labels and before any training"
-MNIST = replace(mnist.FULL, n_scored=5000, steps=10, methods=(*OF_CLASSES, GRADUAL), sparsities=(0.9, 0.95, 0.98, 0.99))
+MNIST = replace(
+    mnist.FULL, n_scored=5000, steps=10, methods=(*OF_CLASSES, GRADUAL), sparsities=(0.5, 0.8, 0.9, 0.95, 0.98, 0.99)
+)
 EQUATION = replace(pde.FULL, methods=(*METHODS, GRADUAL), sparsities=(0.8, 0.9, 0.95))
 
 

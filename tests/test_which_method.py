@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,19 @@ def test_small_dense_networks_are_compared_with_what_prune_does_and_ranked_nowhe
     without = {at: {which.NEXT: {0: 1.0}, which.SMALL: {0: 4.0}}}
     assert f"| MNIST, 4-3-2, relu | `{which.NEXT}` |  |  | 0.25 |" in which.small_table(without)
     assert which.of_pruning_alone(small) == found
+
+
+def test_rows_of_another_file_are_compared_with_small_dense_networks_too(found: dict) -> None:
+    at = next(s for s in found if s.sparsity == 0.9)
+    here = {
+        replace(at, file="mnist"): {which.NEXT: {0: 1.0}, which.SMALL: {0: 4.0, 1: 4.0}},
+        replace(at, file="compensations_mnist"): {which.USUAL: {0: 2.0, 1: 2.0, 2: 9.0}},
+    }
+    lines = which.small_table(here).splitlines()[2:]
+    assert [line.rstrip(" |") for line in lines] == [
+        "| MNIST, 4-3-2, relu | `ec-iterative+row` |  |  | 0.50",
+        "| MNIST, 4-3-2, relu | `ec-fisher-iterative` |  |  | 0.25",
+    ]
 
 
 def test_where_the_default_is_not_the_best_is_said(found: dict) -> None:
