@@ -4,6 +4,7 @@
     python examples/mnist.py --quick           # under a minute
     python examples/mnist.py --report          # figures and tables from the rows that are there
 
+The line of rows is drawn from what compensations.py has written into the same folder, where it has.
 MNIST's four files are taken from --mnist DIR, the variable ECPRUNE_MNIST, or ../shared/data/mnist beside
 this project.
 """
