@@ -84,7 +84,6 @@ class Settings:
     n_train: int  # for training on labels
     n_test: int
     steps: int  # bites
-    trained_steps: int  # bites where there is training between them
     epochs: int  # of L-BFGS after each of those
     last_epochs: int  # of L-BFGS in the end, towards the dense network's outputs
     sparsities: tuple[float, ...]
@@ -128,7 +127,6 @@ FULL = Settings(
     n_train=60000,
     n_test=10000,
     steps=20,
-    trained_steps=10,
     epochs=20,
     last_epochs=100,
     sparsities=(0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99),
@@ -142,7 +140,6 @@ QUICK = replace(
     n_train=2000,
     n_test=1500,
     steps=3,
-    trained_steps=2,
     epochs=5,
     last_epochs=5,
     sparsities=(0.5, 0.8, 0.9),
@@ -199,14 +196,14 @@ def prune(mlp: ec.MLP, data: Dataset, way: Way, sparsity: float, seed: int, sett
     chosen = np.random.default_rng(seed).permutation(len(data.x_train))[:n_samples]
     x, y = data.x_train[chosen], data.y_train[chosen]
     batch = ec.Batch(x, y=y) if way.labels else ec.Batch(x)
+    prune_to = pruner(way.method, mlp, Data(batch, "cross_entropy", seed), steps=settings.steps)
     if not way.training:
-        return pruner(way.method, mlp, Data(batch, "cross_entropy", seed), steps=settings.steps)(sparsity)
-    in_bites = pruner(way.method, mlp, Data(batch, "cross_entropy", seed), steps=settings.trained_steps)
+        return prune_to(sparsity)
     if way.labels:  # no more than after each bite: beyond that the images are learnt by heart
         labelled = ec.Batch(data.x_train, y=data.y_train)
-        return in_bites(sparsity, then=training(labelled, mlp, "cross_entropy", settings.epochs))
+        return prune_to(sparsity, then=training(labelled, mlp, "cross_entropy", settings.epochs))
     between, last = (training(batch, mlp, "cross_entropy", n) for n in (settings.epochs, settings.last_epochs))
-    return last(in_bites(sparsity, then=between))
+    return last(prune_to(sparsity, then=between))
 
 
 def medians(rows: Iterable[Row]) -> dict[tuple[Way, float], float]:

@@ -193,6 +193,18 @@ def test_readme_shows_every_ranking_with_every_compensation() -> None:
         assert line == f"| {compensation} | {' | '.join(f'{value:.1f}' for value in values)} |"
 
 
+def test_readme_says_what_rows_keep_whatever_ranks() -> None:
+    text = " ".join(README.split())
+    for sparsity, said in (
+        (0.9, "At 0.9 every ranking with rows is between {} and {} %"),
+        (0.95, "at 0.95 between {} and {} %"),
+    ):
+        kept = {ranking: MEDIANS[mlpnet.crossed(ranking, "row"), sparsity] for ranking in mlpnet.RANKINGS}
+        *_, second, best = sorted(kept.values())
+        assert said.format(f"{min(kept.values()):.1f}", f"{best:.1f}") in text, kept
+        assert kept["wanda"] == best < second + 0.1, kept
+
+
 @pytest.mark.skipif(CHECKPOINT is None, reason="the published network is not here (ECPRUNE_MLPNET)")
 @pytest.mark.skipif(mnist.mnist_folder(None) is None, reason="MNIST is not here (ECPRUNE_MNIST)")
 def test_committed_rows_are_made_again(tmp_path: Path) -> None:
