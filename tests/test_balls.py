@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from networks import ACTIVATIONS
+from profiles import draws
 
 from ecprune_np.error_analysis import _bounded
 from ecprune_np.error_analysis._balls import Ball, gamma, joined
 
-few = settings(max_examples=15, deadline=None, derandomize=True)
+few = draws(15)
 DTYPES = [np.float32, np.float64, np.longdouble]
 SLACK = Fraction(1_000_001, 1_000_000)
 

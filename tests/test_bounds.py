@@ -13,8 +13,9 @@ from pathlib import Path
 import networks
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
+from profiles import draws
 
 import ecprune_np as ec
 from ecprune_np.error_analysis._balls import Ball
@@ -24,7 +25,7 @@ from ecprune_np.streaming.blocks import REFERENCE_SAMPLES
 from ecprune_np.streaming.reduction import CANCELLED, _squares_by_gram, triangular_factor
 
 SEEDS = st.integers(0, 2**32 - 1)
-few = settings(max_examples=max(1, settings.default.max_examples // 3))  # of what takes a few milliseconds each
+few = draws(16)  # of what takes a few milliseconds each
 small = networks.networks(max_layers=3, max_width=3, max_samples=8)
 U = 2.0**-53
 has_longdouble = pytest.mark.skipif(

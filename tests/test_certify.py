@@ -8,8 +8,9 @@ from fractions import Fraction
 import networks
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
+from profiles import draws
 
 import ecprune_np as ec
 from ecprune_np.error_analysis._bounded import bounded_forward
@@ -18,7 +19,7 @@ from ecprune_np.oracle import certify
 has_longdouble = pytest.mark.skipif(
     np.finfo(np.longdouble).eps == np.finfo(float).eps, reason="longdouble is no wider than float64 here"
 )
-few = settings(max_examples=60, deadline=None, derandomize=True)
+few = draws(60)
 
 
 def true_digits(value, truth):

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from networks import ACTIVATIONS, METRICS, Drawn, batch, make, networks
+from profiles import draws
 from scipy.optimize import minimize_scalar
 
 import ecprune_np as ec
@@ -18,7 +19,7 @@ from ecprune_np.error_analysis._floor import Quadratic
 from ecprune_np.metrics import cotangents
 from ecprune_np.oracle import certify_nonlinear
 
-few = settings(max_examples=8, deadline=None, derandomize=True)
+few = draws(8)
 
 
 def true_changes(d: Drawn, metric: str, weight: tuple[int, int, int], shifts: np.ndarray) -> np.ndarray:
@@ -68,7 +69,7 @@ def claimed(mlp: ec.MLP, weight: tuple[int, int, int], value: float, shift: floa
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @given(st.data())
-@settings(few, max_examples=2)
+@draws(2)
 def test_ec_7_17_no_scan_falls_below_the_floor_and_the_floor_reaches_it(activation: Any, data: Any) -> None:
     sizes, seed = data.draw(st.sampled_from([[2, 3], [2, 2, 1], [1, 2, 2, 2]])), data.draw(st.integers(0, 999))
     output = data.draw(st.sampled_from(["identity", activation]))
@@ -170,7 +171,7 @@ def test_a_sine_behind_a_unit_without_bounds_has_no_end() -> None:
 
 
 @given(st.integers(0, 10**6), st.floats(0, 2), st.floats(0, 2), st.sampled_from([0.0, 1e-3, 0.3]))
-@settings(few, max_examples=100)
+@draws(100)
 def test_ec_7_17_a_boxs_floor_is_the_least_that_its_line_allows(seed: int, e_0: float, e_1: float, half: float) -> None:
     """√(A + 2 B s + C s²) − E_0 − E_1 ∣s∣ on a box, and to infinity on either side, by trying many s."""
     rng = np.random.default_rng(seed)

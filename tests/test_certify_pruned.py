@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from exact_compensations import exact_joint, exact_row
 from exact_compensations import shortest as exactly
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from networks import METRICS, batch, make, networks
+from profiles import draws
 
 import ecprune_np as ec
 from ecprune_np.error_analysis._balls import Ball
@@ -19,7 +20,7 @@ from ecprune_np.error_analysis._least_squares import minimum, shortest
 from ecprune_np.oracle import certify_pruned, certify_refit
 from ecprune_np.oracle._exact_arithmetic import Rationals
 
-few = settings(max_examples=25, deadline=None, derandomize=True)
+few = draws(25)
 pytestmark = pytest.mark.skipif(
     np.finfo(np.longdouble).eps == np.finfo(float).eps, reason="longdouble is no wider than float64 here"
 )

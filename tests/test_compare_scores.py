@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 
 import numpy as np
 import pytest
 from implementations.other_kinds import OPTION_MISTAKES, ec_with_options
 from implementations.right import RIGHT
 from implementations.wrong import WRONG
+from profiles import every
 
 import ecprune_np as ec
 from ecprune_np import conformance
@@ -19,7 +19,6 @@ from ecprune_np.conformance._html import DRAWN, page
 from ecprune_np.conformance.catalogue._parts import AT_ONCE
 from ecprune_np.conformance.diagnosis import _own_network, _own_parts
 
-EVERY = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 3  # of the wrong ones, to be done in time
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((70, 5)) + 0.5
 LABELS = RNG.integers(0, 3, 70)
@@ -58,7 +57,7 @@ def test_right_scores_conform(name):
     assert "right is the fast path in float64, on 70 samples, metric output" in report.notes[0]
 
 
-@pytest.mark.parametrize("wrong", [w for w in WRONG if w.name not in OF_OTHERS][::EVERY], ids=str)
+@pytest.mark.parametrize("wrong", [w for w in WRONG if w.name not in OF_OTHERS][every(3)], ids=str)
 def test_wrong_scores_have_the_suites_diagnosis(wrong):
     report = conformance.compare(MLP, X, *asked(wrong.candidate))
     assert report.verdict == "does not conform", str(report)
@@ -74,7 +73,7 @@ def test_mistakes_that_a_network_does_not_show_are_none():
             assert conformance.compare(MLP, X, *asked(wrong.candidate)).verdict == "conforms", wrong
 
 
-@pytest.mark.parametrize("wrong", OPTION_MISTAKES[::EVERY], ids=str)
+@pytest.mark.parametrize("wrong", OPTION_MISTAKES[every(3)], ids=str)
 def test_options_are_compared_too(wrong):
     """With metric, targets, weights and an output's activation; what the wrong one does not take stays as usual."""
     mlp = ec.MLP(MLP.weights, MLP.biases, "tanh", "sigmoid" if "at the end" in wrong.name else "identity")

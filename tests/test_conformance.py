@@ -17,6 +17,7 @@ from implementations.held_back import HELD_BACK
 from implementations.passes import numpy_float64
 from implementations.right import RIGHT, WEAK, in_float32, textbook
 from implementations.wrong import WRONG
+from profiles import every
 
 import ecprune_np as ec
 from ecprune_np import conformance
@@ -28,7 +29,6 @@ from ecprune_np.conformance.catalogue._mistake import wrong_values
 from ecprune_np.conformance.diagnosis._answers import answers_of, ranking_of
 from ecprune_np.error_analysis.comparison import conditioned_error, digits, relative_error, scales, worst_error
 
-EVERY = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 3  # of the families, to be done in time
 MISSES = {"root of the sum", "tf32", "central 1e-6"}  # rejected, but the first finding does not help yet
 CASES = {str(case): case for case in conformance.cases()}
 ONE = CASES["depth-3"]
@@ -74,7 +74,7 @@ def test_textbook_variance_conforms_with_low_accuracy(name):
     assert {r.case.group for r in report.with_status("inaccurate")} == {"conditioning"}
 
 
-@pytest.mark.parametrize("wrong", [*WRONG, *FAMILIES[::EVERY]], ids=str)
+@pytest.mark.parametrize("wrong", [*WRONG[every(1)], *FAMILIES[every(3)]], ids=str)
 def test_wrong_implementation_is_rejected_with_the_right_finding_first(wrong):
     report = report_on(wrong)
     assert report.verdict == "does not conform" and not report.ok
@@ -83,7 +83,7 @@ def test_wrong_implementation_is_rejected_with_the_right_finding_first(wrong):
     assert not first.exact or first.explained > first.wrong / 2, str(report)
 
 
-@pytest.mark.parametrize("wrong", HELD_BACK[::EVERY], ids=str)
+@pytest.mark.parametrize("wrong", HELD_BACK[every(3)], ids=str)
 def test_wrong_implementation_that_was_held_back_is_rejected(wrong):
     """What the first findings say of them is measured by `held_back.py`: it takes a minute."""
     assert conformance.check(wrong.candidate).verdict == "does not conform"
@@ -334,7 +334,6 @@ def test_a_users_own_test_file_works(pytester_like):
 @pytest.fixture
 def pytester_like(tmp_path):
     """Run a test file in a pytest of its own and return the last line of its report."""
-    import os
     import subprocess
     import sys
     import textwrap

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import sys
 import unittest
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 from implementations.other_kinds import OPTION_MISTAKES, RIGHT_KINDS, WRONG_KINDS, ec_with_options
 from implementations.passes import numpy_float64
+from profiles import every
 from test_conformance_cli import command, module  # noqa: F401
 
 import ecprune_np as ec
@@ -28,7 +28,6 @@ from ecprune_np.conformance.catalogue.criteria import CRITERIA, LOSS, mistakes_o
 from ecprune_np.conformance.catalogue.options import OPTIONS as OPTION_CATALOGUE
 from ecprune_np.conformance.diagnosis._answers import MATCH, apart, flat
 
-EVERY = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 2  # of the wrong ones, to be done in time
 BASIC, ALL = conformance.cases(), conformance.cases(options=OPTIONS)
 OPTIONAL = [case for case in ALL if case.names_of_options]
 N_OWN = {kind: len(rows) for kind, rows in CRITERIA.items()} | {"loss_gradient": len(LOSS)}
@@ -108,7 +107,7 @@ def test_a_right_implementation_conforms_in_float64_and_in_float32(kind):
         assert report.ok and not {r.status for r in report.results} & {"failed", "skipped"}, str(report)
 
 
-@pytest.mark.parametrize("wrong", OPTION_MISTAKES[::EVERY], ids=str)
+@pytest.mark.parametrize("wrong", OPTION_MISTAKES[every(2)], ids=str)
 def test_a_mistake_in_an_option_is_named(wrong):
     report = conformance.check(wrong.candidate)
     assert report.verdict == "does not conform" and wrong.says_it(report), str(report)
@@ -117,7 +116,7 @@ def test_a_mistake_in_an_option_is_named(wrong):
 
 
 @pytest.mark.parametrize(
-    ("kind", "wrong"), [(k, w) for k, ws in WRONG_KINDS.items() for w in ws[::EVERY]], ids=lambda value: str(value)
+    ("kind", "wrong"), [(k, w) for k, ws in WRONG_KINDS.items() for w in ws[every(2)]], ids=lambda value: str(value)
 )
 def test_a_mistake_in_another_kind_is_named(kind, wrong):
     report = conformance.check(wrong.candidate, kind=kind)

@@ -498,6 +498,36 @@ def test_of_the_pairs_that_fit_the_one_that_explains_most_is_said(monkeypatch):
         assert (pair_of(right, wrong, frozenset(wrong), ()) is not None) is is_tried
 
 
+@pytest.mark.parametrize(
+    ("right_cases", "explained", "left", "wrong_shifts", "are_tried"),
+    [
+        (["tanh-2-layers", "sin-3-layers"], [], ["tanh-3-layers"], True, False),
+        (["tanh-2-layers", "sin-3-layers"], [], ["tanh-3-layers"], False, False),
+        (["sin-2-layers"], ["sin-3-layers"], ["tanh-3-layers"], True, False),
+        (["elu-2-layers"], [], ["tanh-3-layers", "sin-3-layers"], True, True),
+        (["tanh-2-layers"], [], ["tanh-3-layers"], True, True),  # no other activation is tried
+        (["offset-1e3"], [], ["tanh-3-layers"], True, True),  # the other one's network has no hidden layer
+        ([], ["sin-3-layers"], ["tanh-3-layers"], False, True),  # the other one's shifts alone are right
+    ],
+)
+def test_any_two_mistakes_are_tried_unless_one_activation_alone_is_wrong(
+    monkeypatch, right_cases, explained, left, wrong_shifts, are_tried
+):
+    """Two mistakes that no activation has part in show in the others' networks too."""
+
+    def of(case):
+        factor = 1 if case.name in right_cases else 1.7
+        shifts = scaled(case.reference.bias_shift, factor if wrong_shifts else 1)
+        return scaled(case.reference.importance, factor), shifts
+
+    tried = []
+    monkeypatch.setattr(_pairs, "_fitting", lambda target, known, any_two: tried.append(any_two) or iter([]))
+    right, wrong = parted(of, [BY_NAME[name] for name in (*right_cases, *explained, *left)])
+    assert {a.case.name for a in wrong} == {*explained, *left}
+    assert pair_of(right, wrong, frozenset(a for a in wrong if a.case.name in left), ()) is None
+    assert tried == [are_tried]
+
+
 @pytest.mark.parametrize(("which", "kept"), [("first", slice(1, None)), ("last", slice(None, -1))])
 @pytest.mark.parametrize("only_of_several", [True, False])
 def test_a_layer_that_is_missing_is_said_of_networks_that_have_others(which, kept, only_of_several):

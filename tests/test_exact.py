@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from networks import ACTIVATIONS, METRICS, Drawn, make, networks
+from profiles import draws
 
 import ecprune_np as ec
 from ecprune_np.error_analysis.comparison import digits, relative_error
@@ -28,7 +29,7 @@ needs_mpmath = pytest.mark.skipif(not mpmath_is_there, reason="intervals are mpm
 has_longdouble = pytest.mark.skipif(
     np.finfo(np.longdouble).eps == np.finfo(float).eps, reason="longdouble is no wider than float64 here"
 )
-few = settings(max_examples=40, deadline=None, derandomize=True)
+few = draws(40)
 CASES = ec.conformance.cases()
 RATIONAL = ["identity", "relu", "leaky_relu"]
 SCORES = ["importance", "bias_shift"]

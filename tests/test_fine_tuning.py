@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from networks import Drawn, make, networks
+from profiles import draws
 
 import ecprune_np as ec
 from ecprune_np.fine_tuning import outputs_as_targets
@@ -20,7 +21,7 @@ def same(a: ec.MLP, b: ec.MLP) -> bool:
     return all((u == v).all() for u, v in zip((*a.weights, *a.biases), (*b.weights, *b.biases)))
 
 
-@settings(max_examples=25)
+@draws(25)
 @given(networks(max_layers=3, logits=True), st.floats(0, 1), st.sampled_from(["global", "layer"]))
 def test_masks_are_kept_and_the_count_is_that_asked_for(d: Drawn, sparsity: float, scope: Any) -> None:
     """EC-5.7."""

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from networks import METRICS, Drawn, make, networks
+from profiles import draws
 
 import ecprune_np as ec
 from ecprune_np.data import load_digits
@@ -59,7 +60,7 @@ def by_definition(d: Drawn, metric: str, groups: int, weight: np.ndarray) -> np.
     return np.sqrt((groups - 1) / groups * sum((theta - mean) ** 2 for theta in left_out))
 
 
-@settings(max_examples=60)
+@draws(60)
 @given(networks(logits=True, max_layers=3, max_width=4), st.sampled_from(METRICS), st.integers(2, 5), st.booleans())
 def test_ec_7_10_is_a_loop_over_all_samples_but_the_groups(d: Drawn, metric: str, groups: int, zeros: bool) -> None:
     weight = d.sample_weight * (np.arange(len(d.x)) % 3 > 0) if zeros else d.sample_weight
@@ -84,7 +85,7 @@ def test_the_standard_error_of_a_mean_is_the_textbooks() -> None:
     np.testing.assert_allclose(errors.bias_shift[0][0], [2, 1, 0.5] * x.std(axis=0, ddof=1) / 40**0.5, rtol=1e-12)
 
 
-@settings(max_examples=25)
+@draws(25)
 @given(st.integers(2, 12), st.integers(0, 2**32 - 1), st.integers(1, 50), st.integers(1, 50))
 def test_any_batches_and_any_order_within_the_groups_are_the_same(
     groups: int, seed: int, length: int, size: int
@@ -107,7 +108,7 @@ def test_any_batches_and_any_order_within_the_groups_are_the_same(
     assert streamed.n_samples == len(counted)
 
 
-@settings(max_examples=25)
+@draws(25)
 @given(st.integers(2, 5), st.integers(0, 2**32 - 1))
 def test_a_whole_weight_is_as_many_samples_in_the_same_group(groups: int, seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import networks
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from profiles import draws
 
 import ecprune_np as ec
 from ecprune_np.metrics import cotangents
 from ecprune_np.oracle import true_change
 from ecprune_np.pruning import joint_shifts
 
-few = settings(max_examples=40, deadline=None, derandomize=True)
+few = draws(40)
 STEP = 1e-200
 
 

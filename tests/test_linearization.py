@@ -5,13 +5,14 @@ from __future__ import annotations
 import networks
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
+from profiles import draws
 
 import ecprune_np as ec
 from ecprune_np.error_analysis.linearization import FRACTIONS, _rate, linearization_error
 
 SMOOTH = ["elu", "gelu", "sigmoid", "silu", "sin", "softplus", "tanh"]
-few = settings(max_examples=30, deadline=None, derandomize=True)
+few = draws(30)
 
 
 @given(networks.networks(max_width=4, logits=True))

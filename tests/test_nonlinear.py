@@ -7,8 +7,9 @@ from dataclasses import replace
 import networks
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from profiles import draws
 
 import ecprune_np as ec
 from ecprune_np.error_analysis import comparison
@@ -17,7 +18,7 @@ from ecprune_np.oracle import nonlinear
 from ecprune_np.oracle._slopes import SLOPES
 
 SMOOTH = ["elu", "gelu", "identity", "sigmoid", "silu", "sin", "softplus", "tanh"]
-few = settings(max_examples=25, deadline=None, derandomize=True)
+few = draws(25)
 
 
 def change_of(drawn, metric, after):

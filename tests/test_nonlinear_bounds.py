@@ -7,8 +7,9 @@ from itertools import pairwise
 import networks
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from profiles import draws
 
 import ecprune_np as ec
 from ecprune_np.oracle._bends import _CURVATURES, ASYMPTOTES, JUMPS, STEEPEST, STRAIGHT, curvature, kink
@@ -22,7 +23,7 @@ from ecprune_np.oracle._intervals import Intervals, Lines, around, looked_at
 from ecprune_np.oracle._parabolas import parabolas
 from ecprune_np.oracle._removal import UNSPLIT, multiplied, removals, tie
 
-few = settings(max_examples=40, deadline=None, derandomize=True)
+few = draws(40)
 DENSE = np.linspace(-20, 20, 8001)
 
 

@@ -8,8 +8,9 @@ from itertools import pairwise
 import networks
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from profiles import draws
 from test_nonlinear import every_weight, rounding_of, scanned
 
 import ecprune_np as ec
@@ -20,7 +21,7 @@ from ecprune_np.oracle._removal import removals
 
 BELOW = {"relu": Fraction(0), "leaky_relu": Fraction(0.01), "identity": Fraction(1)}
 STRAIGHT = sorted(BELOW)
-few = settings(max_examples=30, deadline=None, derandomize=True)
+few = draws(30)
 straight = {"activations": STRAIGHT, "output_activations": STRAIGHT, "max_layers": 3, "max_width": 3}
 
 Line = tuple[Fraction, Fraction]  # constant and slope in t

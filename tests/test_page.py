@@ -15,9 +15,10 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from networks import networks
+from profiles import draws
 from reports import DENSE, REPORTS, of_network
 
 import ecprune_np as ec
@@ -177,7 +178,7 @@ def test_the_page_is_sound(report):
 
 
 @given(reports())
-@settings(max_examples=60)
+@draws(60)
 def test_the_page_of_any_report_is_sound(report):
     check_soundness(report)
 
@@ -228,7 +229,7 @@ def test_sparsity_1_lies_at_the_right_edge_and_this_is_said():
 
 
 @given(st.lists(points, min_size=1, max_size=12, unique_by=lambda p: (p.method, f"{p.sparsity:.4g}")), points)
-@settings(max_examples=80)
+@draws(80)
 def test_higher_points_are_larger_and_points_to_the_right_are_sparser(chosen, dense):
     """Each number that can be drawn is drawn once, and neither axis is ever turned round."""
     text = with_points(*chosen, dense=dense)

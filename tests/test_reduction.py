@@ -11,9 +11,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from networks import ACTIVATIONS, Drawn, batch, make, samples_per_block
+from profiles import draws
 from test_certify import true_digits
 from test_threads import blas, moments_are_equal
 
@@ -41,7 +42,7 @@ from ecprune_np.streaming.structured import Centred
 has_longdouble = pytest.mark.skipif(
     np.finfo(np.longdouble).eps == np.finfo(float).eps, reason="longdouble is no wider than float64 here"
 )
-few = settings(max_examples=max(1, settings.default.max_examples // 15))  # exact arithmetic takes its time
+few = draws(3)  # exact arithmetic takes its time
 ROUNDINGS = 100  # what a sum may lose that has cancelled to 2⁻⁶ of its parts, and squares to 2⁻³ of them
 
 

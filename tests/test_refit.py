@@ -5,12 +5,13 @@ from __future__ import annotations
 import networks
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
+from profiles import draws
 
 import ecprune_np as ec
 from ecprune_np.oracle import refit_biases, true_change
 
-few = settings(max_examples=30, deadline=None, derandomize=True)
+few = draws(30)
 
 
 def magnitude_pruned(mlp, sparsity=0.4):
@@ -19,7 +20,7 @@ def magnitude_pruned(mlp, sparsity=0.4):
 
 @pytest.mark.parametrize("metric", networks.METRICS)
 @given(drawn=networks.networks(logits=True))
-@settings(few, max_examples=12)
+@draws(12)
 def test_never_worse_than_the_start(metric, drawn):
     pruned = magnitude_pruned(drawn.mlp)
     x = networks.batch(drawn, metric)

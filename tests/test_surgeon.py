@@ -7,14 +7,15 @@ from itertools import pairwise
 import networks
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from profiles import draws
 
 import ecprune_np as ec
 from ecprune_np.criteria.surgeon import obc_update, obs_update
 from ecprune_np.metrics import cotangents
 
-few = settings(max_examples=40, deadline=None, derandomize=True)
+few = draws(40)
 STEP = 1e-200
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from networks import Drawn, make, networks
+from profiles import draws
 
 import ecprune_np as ec
 from ecprune_np.training import flatten, unflatten
@@ -32,7 +33,7 @@ def test_training_fits_a_classification_from_labels(optimizer: str) -> None:
     assert ec.accuracy(trained, ec.Batch(x, y=y)) > 0.95
 
 
-@settings(max_examples=25)
+@draws(25)
 @given(networks(max_layers=3))
 def test_masks_are_kept_through_fine_tuning(d: Drawn) -> None:
     pruned = ec.prune(d.mlp, ec.criteria.random(d.mlp, d.seed), 0.5)

@@ -29,7 +29,8 @@ def pair_of(
     if target is None:
         return None
     best: Explanation | None = None
-    for pair in islice(_fitting(target, known), FITTING):
+    any_two = not _of_one_activation(target, right, left)
+    for pair in islice(_fitting(target, known, any_two), FITTING):
         found = explanation_of(pair, right, wrong)
         if found and (best is None or len(found.explained & left) > len(best.explained & left)):
             best = found
@@ -58,16 +59,24 @@ def _telling(left: frozenset[Answer]) -> Answer | None:
     return min((a for a in left if a.comparable and np.isfinite(a.entries).all()), key=order, default=None)
 
 
-def _fitting(target: Answer, known: Sequence[Mistake]) -> Iterator[Mistake]:
+def _of_one_activation(target: Answer, right: Sequence[Answer], left: frozenset[Answer]) -> bool:
+    """Whether other activations' networks have it right: what goes wrong with one alone is no two mistakes of all."""
+    name, quantity = target.case.activation, target.quantity
+    with_others = any(a.case.activation != name and a.quantity == quantity and len(a.case.weights) > 1 for a in right)
+    return with_others and all(a.case.activation == name for a in left)
+
+
+def _fitting(target: Answer, known: Sequence[Mistake], any_two: bool) -> Iterator[Mistake]:
     """The pairs that give what came on the target, first those with a mistake that was found already."""
-    which = target.which
     others = [m for m in MISTAKES if m.activation in ("", target.case.activation)]
     for first in known:
         for one, two in (pair for second in others for pair in ((first, second), (second, first))):
             pair = both(one, two)
             if pair is not None and target.agrees_with(pair):
                 yield pair
-    pairs, entries = _table(target.case, which)
+    if not any_two:
+        return
+    pairs, entries = _table(target.case, target.which)
     with wrong_numbers():
         scales = np.maximum(target.scales, np.abs(entries))
         errors = np.where(entries == target.entries, 0, np.abs(entries - target.entries) / scales)
