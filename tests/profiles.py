@@ -7,9 +7,10 @@ import os
 from hypothesis import settings
 
 
-def draws(n: int) -> settings:
-    """n examples in the profile `ci`, and in another one in proportion."""
-    return settings(max_examples=max(1, n * settings.default.max_examples // 50))
+def draws(n: int, more: bool = True) -> settings:
+    """n examples in the profile `ci`, and in another one in proportion; without `more` never others, and no more."""
+    scaled = max(1, n * settings.default.max_examples // 50)
+    return settings(max_examples=scaled) if more else settings(max_examples=min(n, scaled), derandomize=True)
 
 
 def every(n: int) -> slice:

@@ -201,7 +201,7 @@ def test_the_digits_that_it_begins_with_do_not_matter(problem: tuple[Drawn, str]
 @given(problems(max_layers=3, max_width=4, max_samples=8), st.sampled_from([np.float32, np.float64]))
 @few
 def test_a_network_is_the_same_function_in_every_wider_dtype(problem: tuple[Drawn, str], dtype: Any) -> None:
-    """Also leaky_relu's: what is rounded once more rounds as what is rounded once."""
+    """Also leaky_relu's: what is rounded once more rounds as what is rounded once, but for what ends up half way."""
     d, metric = problem
     d = make(list(d.mlp.sizes), d.mlp.activation, d.mlp.output_activation, len(d.x), d.seed, dtype)
     x = samples(d, metric)
@@ -210,7 +210,9 @@ def test_a_network_is_the_same_function_in_every_wider_dtype(problem: tuple[Draw
     narrow, wider = exact(d.mlp, x, metric), exact(d.mlp.astype(np.longdouble), wide, metric)
     for name in FIELDS:
         for a, b in zip(getattr(narrow, name), getattr(wider, name)):
-            assert a.dtype == dtype and b.dtype == np.longdouble and (a == b.astype(dtype)).all()
+            assert a.dtype == dtype and b.dtype == np.longdouble
+            half_way = np.abs(b - a) == np.abs(np.nextafter(a, b.astype(dtype)).astype(np.longdouble) - a) / 2
+            assert ((a == b.astype(dtype)) | half_way).all(), (name, a, b)
 
 
 def test_longdouble_parameters_and_samples_count_with_all_their_bits() -> None:

@@ -66,7 +66,7 @@ def left_over(A, q, others):
 
 
 @given(networks.networks(max_layers=3, max_width=4, logits=True), st.sampled_from(networks.METRICS))
-@few
+@draws(40, more=False)  # what it is compared with leaves out singular values below 1e-13
 def test_ec_6_5_obs_row_ec_and_obd_are_constrained_least_squares_and_ordered(drawn, metric):
     family = [
         criterion(drawn.mlp, networks.batch(drawn, metric), metric).importance
@@ -88,7 +88,7 @@ def test_ec_6_5_obs_row_ec_and_obd_are_constrained_least_squares_and_ordered(dra
 
 
 @given(networks.networks(max_layers=3, max_width=4), st.integers(0, 99))
-@few
+@draws(40, more=False)  # as above: the updates can be better
 def test_the_updates_are_the_least_squares_ones(drawn, seed):
     rng = np.random.default_rng(seed)
     masks = [rng.random(w.shape) < 0.7 for w in drawn.mlp.weights]
