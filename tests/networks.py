@@ -39,6 +39,11 @@ class Drawn:
             return np.random.default_rng([self.seed, 1]).standard_normal(shape).astype(self.x.dtype)
         return None
 
+    def target_rows(self, metric: Any) -> np.ndarray | None:
+        """The same as (N, K), labels as probabilities; one logit has that of class 1 alone."""
+        y, K = self.targets(metric), self.mlp.sizes[-1]
+        return np.eye(max(K, 2))[y][:, -K:] if metric == "cross_entropy" else y
+
 
 def batch(drawn: Drawn, metric: Any = None, weighted: bool = True) -> ec.Batch:
     """All samples of a drawn network, with their weights and the targets that the metric needs."""

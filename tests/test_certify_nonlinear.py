@@ -26,11 +26,8 @@ def true_changes(d: Drawn, metric: str, weight: tuple[int, int, int], shifts: np
     """E‖f(w = 0, b + δ) − f‖²_M by evaluating the network, for each δ."""
     l, i, j = weight
     x = batch(d, metric)
-    y = x.y
-    if metric == "cross_entropy":
-        y = np.eye(max(d.mlp.sizes[-1], 2))[y][:, -d.mlp.sizes[-1] :]
     f = d.mlp(x.x)
-    c = cotangents(metric, f, y)
+    c = cotangents(metric, f, d.target_rows(metric))
     weights = [w.copy() for w in d.mlp.weights]
     weights[l][i, j] = 0
     changes = []

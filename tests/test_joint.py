@@ -29,10 +29,7 @@ def output_from(mlp, layer, z):
 def brute_force(drawn, masks, metric, sample_weight):
     """The rows √weight c_rᵀ J and the change that all removals make, J by complex step (EC-9.4)."""
     mlp, trace = drawn.mlp, ec.forward(drawn.mlp, drawn.x)
-    y, K = drawn.targets(metric), mlp.sizes[-1]
-    if metric == "cross_entropy":
-        y = np.eye(K)[y] if K > 1 else y[:, np.newaxis]
-    c = cotangents(metric, trace.outputs, y)
+    c = cotangents(metric, trace.outputs, drawn.target_rows(metric))
     weight = np.sqrt(sample_weight / sample_weight.sum())
     columns, change = [], 0
     for l, z in enumerate(trace.preactivations):

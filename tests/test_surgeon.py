@@ -22,9 +22,7 @@ STEP = 1e-200
 def gradient_matrix(drawn, metric, sample_weight):
     """√weight c_rᵀ ∂f/∂θ by complex steps in every weight and bias, θ as (W^1, b^1, W^2, ...) (EC-9.4)."""
     mlp = drawn.mlp
-    y = drawn.targets(metric)
-    K = mlp.sizes[-1]  # one logit has the probability of class 1 alone
-    c = cotangents(metric, mlp(drawn.x), np.eye(max(K, 2))[y][:, -K:] if metric == "cross_entropy" else y)
+    c = cotangents(metric, mlp(drawn.x), drawn.target_rows(metric))
     root = np.sqrt(sample_weight / sample_weight.sum())
 
     def outputs(parameters):
